@@ -1,0 +1,1 @@
+"""What built-in kinds do beyond their schema: defaults, validation, allocation, columns."""

@@ -1,0 +1,1 @@
+"""One module a verb: what happens to a request between its parsing and its answer."""

@@ -1,0 +1,1 @@
+"""The embedded engine's controllers: workloads, scheduling, endpoints, node health, garbage collection."""

@@ -1,0 +1,1 @@
+"""The node agent: pods as processes, with volumes, probes, logs and restarts."""

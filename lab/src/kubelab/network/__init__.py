@@ -1,0 +1,1 @@
+"""Namespaces, bridges and links of a lab, and what `down` takes away again."""

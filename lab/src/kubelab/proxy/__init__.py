@@ -1,0 +1,1 @@
+"""Service traffic as nftables rules in each node."""

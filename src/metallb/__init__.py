@@ -1,0 +1,1 @@
+"""MetalLB and its operator: load balancers for Kubernetes clusters that have no cloud."""

@@ -1,0 +1,1 @@
+"""Who announces which address to whom, and why not."""

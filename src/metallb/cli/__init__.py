@@ -1,0 +1,1 @@
+"""The command `metallb`: starts the processes, and shows, explains and checks for people."""

@@ -1,0 +1,1 @@
+"""The controller's process: Services get their addresses."""

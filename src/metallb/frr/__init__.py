@@ -1,0 +1,1 @@
+"""Config and advertisements become FRR's text, and its minimal change."""

@@ -1,0 +1,1 @@
+"""The operator's process: a MetalLB resource becomes a controller and speakers."""

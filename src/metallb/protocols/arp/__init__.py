@@ -1,0 +1,1 @@
+"""ARP (RFC 826, RFC 5227): codec, responder and gratuitous announcements."""

@@ -1,0 +1,1 @@
+"""Neighbour Discovery (RFC 4861): codec, responder and unsolicited advertisements."""

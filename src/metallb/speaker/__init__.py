@@ -1,0 +1,1 @@
+"""The speaker's process: one a node, it announces the addresses that the node is elected for."""
