@@ -1,0 +1,196 @@
+"""A local copy of a collection, kept by list and watch, that outlives outages of the API server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from typing import Literal, TypeAlias
+
+from kubelab.apiclient import ApiClient, ApiFailure, ObjectList, Resource, WatchEvent
+from kubelab.objects import Object
+
+Key: TypeAlias = tuple[str, str]
+"""Namespace (empty for cluster-wide kinds) and name."""
+
+EventKind: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
+Handler: TypeAlias = Callable[[EventKind, Object | None, Object | None], None]
+"""Called with the event, the object before (None if ADDED) and after (None if DELETED)."""
+
+IndexKeys: TypeAlias = Callable[[Object], Iterable[str]]
+
+_BACKOFF_FIRST_S = 0.05
+_BACKOFF_MOST_S = 5.0
+_WATCH_S = 300
+_QUIET_S = 1.0  # a watch that lived this long was a good one
+
+_log = logging.getLogger(__name__)
+
+
+def key_of(obj: Object) -> Key:
+    """Where an object stands in a store."""
+    meta = obj["metadata"]
+    return str(meta.get("namespace") or ""), str(meta["name"])
+
+
+def backoff_s(attempt: int, draw: float) -> float:
+    """Seconds to wait before attempt `attempt` (0 is the first retry): 50 ms doubling to 5 s, of which half is chance.
+
+    `draw` is from [0, 1): many clients that lost the same server must not come back in step.
+    """
+    most = min(_BACKOFF_MOST_S, _BACKOFF_FIRST_S * 2.0 ** min(attempt, 16))
+    return most * (0.5 + draw / 2)
+
+
+class Informer:
+    """One collection's copy. Objects in `store` are shared: copy before changing one.
+
+    `synced` is set once the first list is in. `heard_at` is the monotonic time of the last word from the server, which
+    tells a quiet collection from a lost server. While the server is away the store stays as it is.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        trim: Callable[[Object], Object] | None = None,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self.resource = resource
+        self.store: dict[Key, Object] = {}
+        self.synced = asyncio.Event()
+        self.heard_at = float("-inf")
+        self._client = client
+        self._namespace = namespace
+        self._label_selector = label_selector
+        self._field_selector = field_selector
+        self._trim = trim
+        self._draw = draw
+        self._handlers: list[Handler] = []
+        self._indexes: dict[str, tuple[IndexKeys, dict[str, dict[Key, Object]]]] = {}
+        self._version = ""
+
+    def subscribe(self, handler: Handler) -> None:
+        """Call `handler` for every change from now on, and at once for what is there already."""
+        self._handlers.append(handler)
+        for obj in list(self.store.values()):
+            self._call(handler, "ADDED", None, obj)
+
+    def add_index(self, name: str, keys: IndexKeys) -> None:
+        """Keep objects findable by the strings that `keys` derives from them."""
+        buckets: dict[str, dict[Key, Object]] = {}
+        self._indexes[name] = (keys, buckets)
+        for key, obj in self.store.items():
+            for value in keys(obj):
+                buckets.setdefault(value, {})[key] = obj
+
+    def by_index(self, name: str, value: str) -> list[Object]:
+        """The objects under one value of an index."""
+        return list(self._indexes[name][1].get(value, {}).values())
+
+    def get(self, namespace: str, name: str) -> Object | None:
+        """The object as last seen."""
+        return self.store.get((namespace, name))
+
+    async def run(self) -> None:
+        """List, then watch, again and again, until cancelled."""
+        attempt = 0
+        while True:
+            started = time.monotonic()
+            try:
+                if not self._version:
+                    await self._list()
+                await self._watch()
+            except ApiFailure as failure:
+                if not failure.unreachable:
+                    self._version = ""  # too old, or the server knows better: begin anew
+                _log.log(logging.DEBUG if failure.expired else logging.INFO, "%s: %s", self.resource.plural, failure)
+            lived = self.heard_at > started and time.monotonic() - started > _QUIET_S
+            attempt = 0 if lived else attempt + 1
+            await asyncio.sleep(backoff_s(attempt, self._draw()))
+
+    async def _list(self) -> None:
+        found = await self._client.list(
+            self.resource, self._namespace, label_selector=self._label_selector, field_selector=self._field_selector
+        )
+        self.heard_at = time.monotonic()
+        self._replace(found)
+        self._version = found.resource_version
+        self.synced.set()
+
+    async def _watch(self) -> None:
+        events = self._client.watch(
+            self.resource,
+            self._namespace,
+            resource_version=self._version,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+            timeout_s=_WATCH_S + int(_WATCH_S * self._draw()),
+        )
+        async with aclosing(events):  # type: ignore[type-var]  # the iterator is a generator, hence closable
+            async for event in events:
+                self.heard_at = time.monotonic()
+                self._take(event)
+
+    def _replace(self, found: ObjectList) -> None:
+        fresh = {key_of(obj): obj for obj in found.items}
+        for key in [key for key in self.store if key not in fresh]:
+            self._remove(key)
+        for key, obj in fresh.items():
+            old = self.store.get(key)
+            if old is None or old["metadata"].get("resourceVersion") != obj["metadata"].get("resourceVersion"):
+                self._put(key, obj)
+
+    def _take(self, event: WatchEvent) -> None:
+        if event.kind == "DELETED":
+            self._remove(key_of(event.object))
+        elif event.kind in {"ADDED", "MODIFIED"}:
+            self._put(key_of(event.object), event.object)
+        self._version = str(event.object["metadata"].get("resourceVersion") or self._version)
+
+    def _put(self, key: Key, obj: Object) -> None:
+        if self._trim is not None:
+            obj = self._trim(obj)
+        old = self.store.get(key)
+        if old is not None and old["metadata"].get("uid") != obj["metadata"].get("uid"):
+            self._remove(key)  # deleted and made again while nobody looked: two lives, not one change
+            old = None
+        if old is not None:
+            self._unindex(key, old)
+        self.store[key] = obj
+        for keys, buckets in self._indexes.values():
+            for value in keys(obj):
+                buckets.setdefault(value, {})[key] = obj
+        self._notify("MODIFIED" if old is not None else "ADDED", old, obj)
+
+    def _remove(self, key: Key) -> None:
+        old = self.store.pop(key, None)
+        if old is not None:
+            self._unindex(key, old)
+            self._notify("DELETED", old, None)
+
+    def _unindex(self, key: Key, obj: Object) -> None:
+        for keys, buckets in self._indexes.values():
+            for value in keys(obj):
+                bucket = buckets.get(value)
+                if bucket is not None:
+                    bucket.pop(key, None)
+                    if not bucket:
+                        del buckets[value]
+
+    def _notify(self, kind: EventKind, old: Object | None, new: Object | None) -> None:
+        for handler in self._handlers:
+            self._call(handler, kind, old, new)
+
+    def _call(self, handler: Handler, kind: EventKind, old: Object | None, new: Object | None) -> None:
+        try:
+            handler(kind, old, new)
+        except Exception:  # noqa: BLE001  # one subscriber's mistake must not end the copy that all others rely on
+            _log.exception("%s: a handler of %s failed", self.resource.plural, kind)
