@@ -1,0 +1,224 @@
+"""Models become OpenAPI: the structural schema of a CustomResourceDefinition, and the definition around it.
+
+Source: apiextensions.k8s.io/v1, "structural schemas".
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import inspect as types
+
+from metallb.api.core import Condition, LabelSelector, LabelSelectorRequirement, Model, ObjectMeta
+from metallb.api.v1beta1 import GROUP
+
+JsonSchema = dict[str, Any]
+
+_META = {
+    "apiVersion": {
+        "description": "Version of this object's schema: `metallb.io/` and the version.",
+        "type": "string",
+    },
+    "kind": {"description": "Kind of the object.", "type": "string"},
+    "metadata": {"type": "object"},
+}
+
+# meta/v1 types have their published schema, with more rules than our trimmed models keep.
+_NAME = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"
+)
+_PUBLISHED: dict[type, JsonSchema] = {
+    LabelSelectorRequirement: {
+        "description": "A condition on labels.",
+        "type": "object",
+        "required": ["key", "operator"],
+        "properties": {
+            "key": {"description": "Label.", "type": "string"},
+            "operator": {"description": "In, NotIn, Exists or DoesNotExist.", "type": "string"},
+            "values": {
+                "description": "Values to compare with, for In and NotIn.",
+                "type": "array",
+                "items": {"type": "string"},
+                "x-kubernetes-list-type": "atomic",
+            },
+        },
+    },
+    Condition: {
+        "description": "One aspect of the state.",
+        "type": "object",
+        "required": ["lastTransitionTime", "message", "reason", "status", "type"],
+        "properties": {
+            "lastTransitionTime": {"description": "When status changed last.", "type": "string", "format": "date-time"},
+            "message": {"description": "For people.", "type": "string", "maxLength": 32768},
+            "observedGeneration": {
+                "description": "The generation of the object that this is about.",
+                "type": "integer",
+                "format": "int64",
+                "minimum": 0,
+            },
+            "reason": {
+                "description": "For programs.",
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 1024,
+                "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+            },
+            "status": {
+                "description": "True, False or Unknown.",
+                "type": "string",
+                "enum": ["True", "False", "Unknown"],
+            },
+            "type": {"description": "Name of the aspect.", "type": "string", "maxLength": 316, "pattern": _NAME},
+        },
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A printer column of `kubectl get`."""
+
+    name: str
+    type: str
+    json_path: str
+    priority: int = 0
+
+    def render(self) -> JsonSchema:
+        """As in a CustomResourceDefinition."""
+        column: JsonSchema = {"name": self.name, "type": self.type, "jsonPath": self.json_path}
+        return column | ({"priority": self.priority} if self.priority else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A custom resource: its model, names and columns."""
+
+    model: type[Model]
+    version: str
+    plural: str
+    singular: str
+    columns: tuple[Column, ...] = ()
+    status: bool = True
+    spec_required: bool = False
+
+    @property
+    def name(self) -> str:
+        """The kind's name."""
+        return self.model.__name__
+
+
+def definition(kind: Kind) -> JsonSchema:
+    """The CustomResourceDefinition of a kind with one version."""
+    version: JsonSchema = {"name": kind.version}
+    if kind.columns:
+        version["additionalPrinterColumns"] = [column.render() for column in kind.columns]
+    version["schema"] = {"openAPIV3Schema": object_schema(kind)}
+    version |= {"served": True, "storage": True}
+    if kind.status:
+        version["subresources"] = {"status": {}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "names": {
+                "kind": kind.name,
+                "listKind": f"{kind.name}List",
+                "plural": kind.plural,
+                "singular": kind.singular,
+            },
+            "scope": "Namespaced",
+            "versions": [version],
+        },
+    }
+
+
+def object_schema(kind: Kind) -> JsonSchema:
+    """The schema of a whole object: its own fields beside apiVersion, kind and metadata."""
+    properties = dict(_META)
+    for field in msgspec.structs.fields(kind.model):
+        if field.type is not ObjectMeta:
+            properties[field.encode_name] = schema_of(field.type)
+    schema: JsonSchema = {"description": _doc(kind.model), "type": "object", "properties": properties}
+    return schema | ({"required": ["spec"]} if kind.spec_required else {})
+
+
+def schema_of(annotation: Any) -> JsonSchema:
+    """The structural schema of one type.
+
+    Raises:
+        TypeError: the type has no counterpart in a structural schema.
+    """
+    return _render(types.type_info(annotation))
+
+
+def _render(info: types.Type) -> JsonSchema:
+    if isinstance(info, types.Metadata):
+        return _render_metadata(info)
+    if isinstance(info, types.UnionType):
+        return _render_union(info)
+    if isinstance(info, types.StructType):
+        return _PUBLISHED.get(info.cls) or _render_struct(info)
+    return _render_collection(info) or _render_scalar(info)
+
+
+def _render_collection(info: types.Type) -> JsonSchema | None:
+    if isinstance(info, types.DictType):
+        return {"type": "object", "additionalProperties": _render(info.value_type)}
+    if isinstance(info, types.VarTupleType):
+        return {"type": "array", "items": _render(info.item_type)}
+    return None
+
+
+def _render_scalar(info: types.Type) -> JsonSchema:
+    if isinstance(info, types.BoolType):
+        return {"type": "boolean"}
+    if isinstance(info, types.IntType):
+        bounds = {"minimum": info.ge, "maximum": info.le}
+        return {"type": "integer", "format": "int64"} | {k: v for k, v in bounds.items() if v is not None}
+    if isinstance(info, types.StrType):
+        return {"type": "string"} | ({"pattern": info.pattern} if info.pattern else {})
+    if isinstance(info, types.LiteralType):
+        return {"type": "string", "enum": list(info.values)}
+    if isinstance(info, types.AnyType):
+        return {}
+    raise TypeError(f"no structural schema for {info}")
+
+
+def _render_metadata(info: types.Metadata) -> JsonSchema:
+    inner = _render(info.type)
+    extra = dict(info.extra_json_schema or {})
+    if "x-kubernetes-int-or-string" in extra:
+        inner = {}
+    elif extra.get("type") == "integer":
+        inner.pop("format", None)
+    return inner | extra
+
+
+def _render_union(info: types.UnionType) -> JsonSchema:
+    members = [member for member in info.types if not isinstance(member, types.NoneType)]
+    if len(members) == 1:
+        return _render(members[0])
+    if {type(member) for member in members} == {types.IntType, types.StrType}:
+        return {}  # an int-or-string: its annotation says the rest
+    raise TypeError(f"no structural schema for the union {info}")
+
+
+def _render_struct(info: types.StructType) -> JsonSchema:
+    schema: JsonSchema = {"description": _doc(info.cls), "type": "object"}
+    if info.cls is LabelSelector:
+        schema["x-kubernetes-map-type"] = "atomic"
+    required = sorted(field.encode_name for field in info.fields if field.required)
+    if required:
+        schema["required"] = required
+    schema["properties"] = {field.encode_name: _render(field.type) for field in info.fields}
+    return schema
+
+
+def _doc(model: type) -> str:
+    """The whole docstring as one line."""
+    return " ".join(inspect.cleandoc(model.__doc__ or "").split())
