@@ -1,0 +1,238 @@
+"""Which Service holds which address. Deterministic; O(log n) a call whatever the pools' sizes.
+
+Contract:
+- no address is held by two Services unless sharing allows it, and none is held outside its pool;
+- nothing moves unless asked: every method changes the allocation of the one Service it names, `replace_pools` aside;
+- among pools, those reserved for the Service come first, by priority (0 last) and then by name, then open ones by name;
+- within a pool the first fitting address in the order of `spec.addresses` is given.
+
+Source: spec/controller.md 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from metallb.allocator.pool import FAMILIES, PoolState, Usage
+from metallb.allocator.reasons import (
+    NothingLeft,
+    NotInOnePool,
+    NotInPool,
+    PoolClosed,
+    PoolExhausted,
+    PoolUnknown,
+    Reason,
+)
+from metallb.allocator.request import Request, Sharing
+from metallb.allocator.sharing import Tenancy
+from metallb.api.net import Address, Family, ServiceKey
+from metallb.config.model import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """What a Service holds: addresses of one pool, at most one of each family."""
+
+    pool: str
+    addresses: tuple[Address, ...]
+    sharing: Sharing
+
+
+@dataclass(slots=True)
+class Allocator:
+    """The state of all pools. One writer; not safe to share between threads."""
+
+    pools: dict[str, PoolState] = field(default_factory=dict)
+    allocations: dict[ServiceKey, Allocation] = field(default_factory=dict)
+    _tenancies: dict[Address, Tenancy] = field(default_factory=dict)
+    _by_sharing: dict[Sharing, set[Address]] = field(default_factory=dict)
+
+    def holder(self, service: ServiceKey) -> Allocation | None:
+        """What the Service holds."""
+        return self.allocations.get(service)
+
+    def holders_of(self, address: Address) -> frozenset[ServiceKey]:
+        """The Services that hold an address."""
+        tenancy = self._tenancies.get(address)
+        return frozenset(tenancy.tenants) if tenancy else frozenset()
+
+    def usage(self, pool: str) -> dict[Family, Usage]:
+        """Addresses in use and in all of a pool, by family; a shared address counts once."""
+        return {family: self.pools[pool].usage(family) for family in FAMILIES}
+
+    def replace_pools(self, pools: Iterable[Pool]) -> frozenset[ServiceKey]:
+        """Takes new pools into force; returns the Services whose addresses none of them offers: they lose them.
+
+        The others keep their addresses, under the name of the pool that offers them now.
+        """
+        before = self.allocations
+        self.pools = {pool.name: PoolState(pool) for pool in sorted(pools, key=lambda pool: pool.name)}
+        tenancies, self._tenancies, self._by_sharing, self.allocations = self._tenancies, {}, {}, {}
+        lost = set()
+        for service, allocation in before.items():
+            state = self._pool_of(allocation.addresses)
+            if state is None:
+                lost.add(service)
+                continue
+            ports = tenancies[allocation.addresses[0]].tenants[service]
+            renewed = Request(service, {}, (), both_required=False, ports=ports, sharing=allocation.sharing)
+            self._hold(renewed, state, allocation.addresses)
+        return frozenset(lost)
+
+    def release(self, service: ServiceKey) -> frozenset[Address]:
+        """Takes everything from a Service; returns the addresses that nobody holds any more."""
+        allocation = self.allocations.pop(service, None)
+        if allocation is None:
+            return frozenset()
+        return frozenset(self._leave(service, allocation))
+
+    def assign(self, request: Request, addresses: tuple[Address, ...]) -> Allocation | Reason:
+        """Gives a Service exactly these addresses instead of what it holds, or says why not and changes nothing.
+
+        Assigning what it holds renews its ports and its sharing key.
+        """
+        refusal = self.refusal(request, addresses)
+        if refusal is not None:
+            return refusal
+        state = self._pool_of(addresses)
+        if state is None:
+            return NotInOnePool(addresses)
+        self.release(request.key)
+        return self._hold(request, state, addresses)
+
+    def refusal(self, request: Request, addresses: tuple[Address, ...]) -> Reason | None:
+        """Why a Service may not hold exactly these addresses; None where it may."""
+        state = self._pool_of(addresses)
+        if state is None:
+            return NotInOnePool(addresses)
+        if not state.pool.admits(request.key.namespace, request.labels):
+            return PoolClosed(state.pool.name, request.key)
+        for address in addresses:
+            tenancy = self._tenancies.get(address)
+            refusal = tenancy.refusal(request, address) if tenancy else None
+            if refusal is not None:
+                return refusal
+        return None
+
+    def allocate(self, request: Request) -> Allocation | Reason:
+        """Gives a Service that holds nothing what it asks for, or says why not and changes nothing."""
+        if request.addresses:
+            return self._allocate_requested(request)
+        if request.pool:
+            return self._allocate_from_named(request)
+        tried: list[str] = []
+        for group in self._groups(request):
+            tried += [state.pool.name for state in group]
+            chosen = self._choose(request, group)
+            if chosen is not None:
+                return self._hold(request, *chosen)
+        return NothingLeft(request.families, tuple(tried))
+
+    def extend(self, request: Request) -> Allocation | Reason:
+        """Adds the family that a dual-stack Service lacks, from the pool it has its address of (spec 9.6)."""
+        held = self.allocations[request.key]
+        state = self.pools[held.pool]
+        have = {address.family for address in held.addresses}
+        missing = tuple(family for family in request.families if family not in have)
+        found = self._candidates(request, state, missing)
+        if not missing or len(found) != len(missing):
+            return PoolExhausted(held.pool, missing)
+        self.release(request.key)
+        return self._hold(request, state, (*held.addresses, *found))
+
+    def _allocate_requested(self, request: Request) -> Allocation | Reason:
+        state = self._pool_of(request.addresses)
+        if request.pool and request.pool not in self.pools:
+            return PoolUnknown(request.pool)
+        if request.pool and state is not self.pools[request.pool]:
+            return NotInPool(request.addresses, request.pool)
+        return self.assign(request, request.addresses)
+
+    def _allocate_from_named(self, request: Request) -> Allocation | Reason:
+        state = self.pools.get(request.pool)
+        if state is None:
+            return PoolUnknown(request.pool)
+        if not state.pool.admits(request.key.namespace, request.labels):
+            return PoolClosed(request.pool, request.key)
+        chosen = self._choose(request, [state])
+        if chosen is None:
+            return PoolExhausted(request.pool, request.families)
+        return self._hold(request, *chosen)
+
+    def _groups(self, request: Request) -> Iterator[list[PoolState]]:
+        """Pools to try, first those reserved for the Service, then those open to all (spec 9.4)."""
+        usable = [
+            state
+            for state in self.pools.values()
+            if state.pool.auto_assign and state.pool.admits(request.key.namespace, request.labels)
+        ]
+        yield sorted((state for state in usable if state.pool.allocation is not None), key=_priority)
+        yield [state for state in usable if state.pool.allocation is None]
+
+    def _choose(self, request: Request, states: list[PoolState]) -> tuple[PoolState, tuple[Address, ...]] | None:
+        """The first pool with all wanted families; for PreferDualStack else one with the primary, then the other."""
+        wanted: list[tuple[Family, ...]] = [tuple(sorted(request.families))]
+        if len(request.families) > 1 and not request.both_required:
+            wanted += [(family,) for family in request.families]
+        for families in wanted:
+            for state in states:
+                found = self._candidates(request, state, families)
+                if len(found) == len(families):
+                    return state, found
+        return None
+
+    def _candidates(self, request: Request, state: PoolState, families: tuple[Family, ...]) -> tuple[Address, ...]:
+        found = (self._candidate(request, state, family) for family in families)
+        return tuple(address for address in found if address is not None)
+
+    def _candidate(self, request: Request, state: PoolState, family: Family) -> Address | None:
+        """The first address of the pool that the Service may have: a free one, or an earlier one it may share."""
+        fitting = [
+            address
+            for address in self._by_sharing.get(request.sharing, ())
+            if address.family == family
+            and state.offers(address)
+            and self._tenancies[address].refusal(request, address) is None
+        ]
+        free = state.first_free(family)
+        return min([*fitting, *([] if free is None else [free])], key=state.rank, default=None)
+
+    def _pool_of(self, addresses: tuple[Address, ...]) -> PoolState | None:
+        return next((s for s in self.pools.values() if addresses and all(s.offers(a) for a in addresses)), None)
+
+    def _hold(self, request: Request, state: PoolState, addresses: tuple[Address, ...]) -> Allocation:
+        for address in addresses:
+            tenancy = self._tenancies.get(address)
+            if tenancy is None:
+                tenancy = self._tenancies[address] = Tenancy(request.sharing)
+                state.take(address)
+            else:
+                self._unlist(address, tenancy.sharing)
+            tenancy.move_in(request)
+            if request.sharing.key:
+                self._by_sharing.setdefault(request.sharing, set()).add(address)
+        allocation = Allocation(state.pool.name, addresses, request.sharing)
+        self.allocations[request.key] = allocation
+        return allocation
+
+    def _leave(self, service: ServiceKey, allocation: Allocation) -> Iterator[Address]:
+        for address in allocation.addresses:
+            tenancy = self._tenancies[address]
+            tenancy.move_out(service)
+            if not tenancy.tenants:
+                del self._tenancies[address]
+                self.pools[allocation.pool].give_back(address)
+                self._unlist(address, tenancy.sharing)
+                yield address
+
+    def _unlist(self, address: Address, sharing: Sharing) -> None:
+        sharers = self._by_sharing.get(sharing, set())
+        sharers.discard(address)
+        if not sharers:
+            self._by_sharing.pop(sharing, None)
+
+
+def _priority(state: PoolState) -> tuple[bool, int, str]:
+    priority = state.pool.allocation.priority if state.pool.allocation else 0
+    return priority <= 0, priority, state.pool.name

@@ -1,0 +1,53 @@
+"""Who shares an address: Services with one sharing key and different ports (spec/controller.md 9.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from metallb.allocator.reasons import AddressTaken
+from metallb.allocator.request import Port, Request, Sharing
+from metallb.api.net import Address, ServiceKey
+
+
+@dataclass(slots=True)
+class Tenancy:
+    """The Services on one address and the ports they use there."""
+
+    sharing: Sharing
+    ports: dict[Port, ServiceKey] = field(default_factory=dict)
+    tenants: dict[ServiceKey, frozenset[Port]] = field(default_factory=dict)
+
+    def refusal(self, request: Request, address: Address) -> AddressTaken | None:
+        """Why the Service may not move in (or stay, with other ports or another key); None where it may."""
+        others = [tenant for tenant in self.tenants if tenant != request.key]
+        if others:
+            why = _incompatible(self.sharing, request.sharing)
+            if why:
+                return AddressTaken(address, min(others), why)
+        for port in sorted(request.ports):
+            holder = self.ports.get(port, request.key)
+            if holder != request.key:
+                return AddressTaken(address, holder, f"it uses port {port} there")
+        return None
+
+    def move_in(self, request: Request) -> None:
+        """Adds the Service, or renews its ports and key; `refusal` must have allowed it."""
+        self.move_out(request.key)
+        self.sharing = request.sharing
+        self.tenants[request.key] = request.ports
+        self.ports.update(dict.fromkeys(request.ports, request.key))
+
+    def move_out(self, service: ServiceKey) -> None:
+        """Removes the Service, if it is there."""
+        for port in self.tenants.pop(service, frozenset()):
+            del self.ports[port]
+
+
+def _incompatible(held: Sharing, wanted: Sharing) -> str:
+    if not held.key or not wanted.key:
+        return "sharing an address takes the annotation metallb.io/allow-shared-ip on both Services"
+    if held.key != wanted.key:
+        return f"its sharing key is {held.key!r}, not {wanted.key!r}"
+    if held.backends != wanted.backends:
+        return "with externalTrafficPolicy Local only Services with the same selector share an address"
+    return ""
