@@ -1,0 +1,163 @@
+"""Whether this node announces a Service by ARP and NDP, on which interfaces, and if not, why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from metallb.advertisement.election import elect
+from metallb.advertisement.reasons import (
+    AddressForeign,
+    NoAddress,
+    NoAdvertisement,
+    NoCandidate,
+    NoServingEndpoint,
+    NotLoadBalancer,
+    OtherNode,
+    Reason,
+    SharedWithSelectors,
+)
+from metallb.api.core import Endpoint, Node, Service
+from metallb.api.net import Address, InterfaceName, NodeName
+from metallb.config.model import Config, L2Advertisement
+from metallb.config.selectors import Labels
+
+EXCLUDE_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
+SHARING_ANNOTATIONS = ("metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip")
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What the election looks at beside the Service.
+
+    Attributes:
+        me: the node this speaker runs on.
+        live: nodes with a living speaker.
+        nodes: Node objects by name; a node without one counts as available and has no labels.
+        ignore_exclude: whether the label that excludes nodes from load balancing has no effect.
+    """
+
+    me: NodeName
+    live: frozenset[NodeName]
+    nodes: Mapping[NodeName, Node] = field(default_factory=dict)
+    ignore_exclude: bool = False
+
+    def labels(self, node: NodeName) -> Labels:
+        """Labels of a node; none where it is unknown."""
+        known = self.nodes.get(node)
+        return known.metadata.labels if known else {}
+
+    def available(self, node: NodeName) -> bool:
+        """Whether the node has a network and is not excluded from load balancing."""
+        known = self.nodes.get(node)
+        if known is None:
+            return True
+        excluded = EXCLUDE_LABEL in known.metadata.labels and not self.ignore_exclude
+        return not excluded and known.condition("NetworkUnavailable") != "True"
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """This node announces the addresses, on these interfaces; empty means all."""
+
+    addresses: tuple[Address, ...]
+    interfaces: frozenset[InterfaceName]
+
+
+@dataclass(frozen=True, slots=True)
+class Withhold:
+    """This node does not announce, for this reason."""
+
+    reason: Reason
+
+
+Decision: TypeAlias = Announce | Withhold
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A Service that some node can announce."""
+
+    addresses: tuple[Address, ...]
+    advertisements: tuple[L2Advertisement, ...]
+
+
+def decide(
+    service: Service | None, endpoints: Sequence[Endpoint], config: Config, cluster: Cluster, lb_class: str = ""
+) -> Decision:
+    """The whole decision for one Service; None for one that is gone.
+
+    The address that the election hashes is the first of the status: all addresses of a Service go one way.
+    """
+    if service is None or service.spec.type != "LoadBalancer" or (service.spec.load_balancer_class or "") != lb_class:
+        return Withhold(NotLoadBalancer())
+    subject = _subject(service, endpoints, config, cluster)
+    if not isinstance(subject, _Subject):
+        return Withhold(subject)
+    candidates = _candidates(subject.advertisements, cluster)
+    local = service.spec.external_traffic_policy == "Local"
+    if local:
+        candidates &= {e.node_name for e in endpoints if e.can_serve and e.node_name is not None}
+    winner = elect(candidates, subject.addresses[0], _scores(candidates, subject.advertisements, cluster))
+    if winner is None:
+        return Withhold(NoCandidate(local))
+    if winner != cluster.me:
+        return Withhold(OtherNode(winner))
+    return Announce(subject.addresses, interfaces_of(subject.advertisements, cluster))
+
+
+def _subject(service: Service, endpoints: Sequence[Endpoint], config: Config, cluster: Cluster) -> _Subject | Reason:
+    shown = tuple(ingress.ip for ingress in service.status.load_balancer.ingress)
+    if not shown:
+        return NoAddress()
+    addresses = _parse(shown)
+    pool = config.pool_of(addresses) if addresses else None
+    if pool is None:
+        return AddressForeign(shown)
+    if not any(endpoint.can_serve for endpoint in endpoints):
+        return NoServingEndpoint()
+    advertisements = tuple(each for each in pool.l2 if each.selects_service(service.metadata.labels))
+    return _refusal(service, pool.name, advertisements, cluster) or _Subject(addresses, advertisements)
+
+
+def interfaces_of(advertisements: Iterable[L2Advertisement], cluster: Cluster) -> frozenset[InterfaceName]:
+    """The interfaces of all advertisements that select this node; empty (all) where one of them names none."""
+    mine = [each.interfaces for each in advertisements if each.selects_node(cluster.labels(cluster.me))]
+    return frozenset().union(*mine) if all(mine) else frozenset()
+
+
+def _parse(shown: Iterable[str]) -> tuple[Address, ...]:
+    """The addresses of the status; none at all where one can't be read, so that nothing foreign is announced."""
+    try:
+        return tuple(Address.parse(text) for text in shown)
+    except ValueError:
+        return ()
+
+
+def _refusal(service: Service, pool: str, advertisements: Sequence[L2Advertisement], cluster: Cluster) -> Reason | None:
+    if any(name in service.metadata.annotations for name in SHARING_ANNOTATIONS):
+        for each in advertisements:
+            if each.service_selectors:
+                return SharedWithSelectors(each.name)
+    mine = cluster.labels(cluster.me)
+    if not any(each.selects_node(mine) for each in advertisements):
+        return NoAdvertisement(pool)
+    return None
+
+
+def _candidates(advertisements: Sequence[L2Advertisement], cluster: Cluster) -> set[NodeName]:
+    return {
+        node
+        for node in cluster.live
+        if cluster.available(node) and any(each.selects_node(cluster.labels(node)) for each in advertisements)
+    }
+
+
+def _scores(
+    candidates: Iterable[NodeName], advertisements: Sequence[L2Advertisement], cluster: Cluster
+) -> dict[NodeName, int]:
+    preferring = [each for each in advertisements if each.preferences]
+    if not preferring:
+        return {}
+    return {node: sum(each.score(cluster.labels(node)) for each in preferring) for node in candidates}

@@ -1,0 +1,13 @@
+"""What can be wrong with an ARP frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeError(Exception):
+    """The frame is no ARP message for IPv4 over Ethernet; `code` is short and stable, for counters."""
+
+    code: str
+    offset: int

@@ -1,0 +1,98 @@
+"""Answers ARP requests on one interface and announces addresses there (spec/speaker.md 2.3, 2.4; RFC 826, RFC 5227).
+
+Budget of an answer: decode, one set lookup, encode: under 10 us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from metallb.api.net import Address
+from metallb.protocols.announcing import (
+    Bursts,
+    Count,
+    Drop,
+    Effect,
+    FrameReceived,
+    Input,
+    InterfaceChanged,
+    Send,
+    TableChanged,
+)
+from metallb.protocols.arp.errors import DecodeError
+from metallb.protocols.arp.packet import REPLY, REQUEST, ArpPacket, decode
+from metallb.protocols.ethernet import BROADCAST, Mac
+
+
+@dataclass(slots=True)
+class ArpResponder:
+    """A machine (protocols/machine.py) for one interface; only the IPv4 addresses of its table concern it."""
+
+    mac: Mac
+    table: frozenset[Address] = frozenset()
+    _bursts: Bursts = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing is announced yet."""
+        self._bursts = Bursts(self._round)
+
+    def feed(self, event: Input, now: float) -> list[Effect]:
+        """Takes a frame, a new table, or a new Ethernet address."""
+        if isinstance(event, FrameReceived):
+            return self._answer(event.frame)
+        if isinstance(event, InterfaceChanged):
+            self.mac = event.mac
+            return self._bursts.start(sorted(self.table), now)
+        return self._replace(event, now)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Sends the rounds of announcements that fell due."""
+        return self._bursts.tick(now)
+
+    def deadline(self) -> float | None:
+        """When the next round is due."""
+        return self._bursts.deadline()
+
+    def _replace(self, event: TableChanged, now: float) -> list[Effect]:
+        wanted = frozenset(address for address in event.addresses if address.family == 4)  # noqa: PLR2004  # IPv4
+        self._bursts.stop(self.table - wanted)
+        fresh = (wanted - self.table) | (wanted & event.renewed)
+        self.table = wanted
+        return self._bursts.start(sorted(fresh), now)
+
+    def _answer(self, frame: bytes) -> list[Effect]:
+        try:
+            request = decode(frame)
+        except DecodeError as error:
+            return [Drop(f"malformed-{error.code}")]
+        if request.operation != REQUEST:
+            return [Drop("not-a-request")]
+        if request.destination not in (BROADCAST, self.mac):
+            return [Drop("other-destination")]
+        address = Address(4, request.target_ip)
+        if address not in self.table:
+            return [Drop("not-ours")]
+        reply = ArpPacket(
+            destination=request.sender_mac,
+            source=self.mac,
+            operation=REPLY,
+            sender_mac=self.mac,
+            sender_ip=request.target_ip,
+            target_mac=request.sender_mac,
+            target_ip=request.sender_ip,
+        )
+        return [Count(address, "requests_received"), Send(reply.encode(), address, "responses_sent")]
+
+    def _round(self, address: Address) -> Iterable[bytes]:
+        """A request and a reply, both broadcast: hosts update their caches on the one or on the other."""
+        for operation in (REQUEST, REPLY):
+            yield ArpPacket(
+                destination=BROADCAST,
+                source=self.mac,
+                operation=operation,
+                sender_mac=self.mac,
+                sender_ip=address.value,
+                target_mac=BROADCAST,
+                target_ip=address.value,
+            ).encode()
