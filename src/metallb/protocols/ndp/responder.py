@@ -1,8 +1,9 @@
 """Answers Neighbour Solicitations on one interface and announces addresses there.
 
 Source: spec/speaker.md 2.3, 2.4; RFC 4861 7.2.3, 7.2.4, 7.2.6; RFC 4862 5.4 (probes for duplicates are answered to all
-nodes, so that nobody can take an announced address). Solicited answers set the Override flag as RFC 4861 7.2.4 wants it
-for addresses that are neither anycast nor proxied; upstream leaves it clear, which delays a client's move to a new node.
+nodes, so that nobody can take an announced address). Solicited answers set the Override flag as RFC 4861 7.2.4 wants
+it for addresses that are neither anycast nor proxied; upstream leaves it clear, which delays a client's move to a new
+node.
 """
 
 from __future__ import annotations
