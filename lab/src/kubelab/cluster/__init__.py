@@ -1,0 +1,23 @@
+"""What a lab consists of: the cluster file as values, and the addresses that follow from it. Pure."""
+
+from kubelab.cluster.addresses import Host, Interface, Plan, plan
+from kubelab.cluster.errors import ClusterError, FieldProblem
+from kubelab.cluster.model import Client, Cluster, Network, Node, Ranges, Taint
+from kubelab.cluster.read import parse, parse_text
+
+__all__ = [
+    "Client",
+    "Cluster",
+    "ClusterError",
+    "FieldProblem",
+    "Host",
+    "Interface",
+    "Network",
+    "Node",
+    "Plan",
+    "Ranges",
+    "Taint",
+    "parse",
+    "parse_text",
+    "plan",
+]
