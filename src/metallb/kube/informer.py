@@ -1,0 +1,301 @@
+"""A typed cache of one kind, kept up to date by list and watch.
+
+    services = Informer(client, SERVICES, decoder=Decoder(Service))
+    services.subscribe(reconciler.add)                 # keys only: read the object when you work on the key
+    async with asyncio.TaskGroup() as group:
+        group.create_task(services.run())
+        await services.synced.wait()                   # from here on an absent object is really absent
+        services.store.get(key)
+
+What holds:
+- The store is complete before `synced` is set, and only replaced by a complete list: a cache that can't reach the
+  server is stale (`last_contact`), never empty.
+- Objects deleted while the connection was down are found at the next list and reported like any deletion.
+- Subscribers learn that a key changed, not what happened: several changes may be one call.
+- Reconnects are spread by chance, so that a thousand speakers don't come back at once.
+
+Source: Kubernetes API concepts, "Efficient detection of changes"; KEP-956 (bookmarks), KEP-3157 (streaming lists).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Final, Generic, NoReturn, TypeVar
+
+from msgspec.json import Decoder
+
+from metallb.kube.answers import Bookmark, Changed, Deleted, Unreadable, WatchEvent
+from metallb.kube.backoff import Backoff
+from metallb.kube.client import KubeClient
+from metallb.kube.credentials import CredentialsError
+from metallb.kube.errors import ApiError, GoneError, InvalidError, MalformedError, RetryLaterError
+from metallb.kube.objects import K, Key, key_of
+from metallb.kube.resources import Resource
+from metallb.kube.store import Change, IndexFunction, Store
+from metallb.telemetry import logs
+
+X = TypeVar("X")
+
+WATCH_S: Final = 300
+"""A watch is asked to end after this long up to twice this long, as client-go asks."""
+
+HEALTHY_S: Final = 5.0
+"""A watch that lasted this long, or that brought an event, ends a row of failures."""
+
+INITIAL_IDLE_S: Final = 10.0
+"""A streaming list that is silent for this long is not one: the server ignores what it does not know."""
+
+BACKOFF: Final = Backoff(first_s=0.2, limit_s=10.0)
+
+_log = logs.logger(op="watch")
+
+
+class Informer(Generic[K]):
+    """List and watch of one kind, in one namespace or in all.
+
+    Attributes:
+        resource: the kind.
+        store: the objects; read it as you like, never write it.
+        synced: set once the store has been complete for the first time; stays set.
+        last_contact: monotonic seconds of the last sign of life from the server (list, event, bookmark);
+            minus infinity before the first.
+        error: why the server can't be followed right now; None while it can.
+        unreadable: objects that exist but do not decode, with the reason; their last good state stays in the store.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        resource: Resource,
+        *,
+        decoder: Decoder[K],
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        indexers: Mapping[str, IndexFunction[K]] | None = None,
+        draw: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Does nothing until `run`.
+
+        Args:
+            client: an open client.
+            resource: the kind.
+            decoder: of the Struct to keep: name only the fields that are read.
+            namespace: empty: all namespaces.
+            label_selector: only objects that match; one that stops matching is reported as deleted.
+            field_selector: the same by fields, e.g. `metadata.name=x`.
+            indexers: by index name, a function that gives the values an object is found under.
+            draw: a number in [0, 1), for jitter.
+            clock: monotonic seconds.
+        """
+        self.resource = resource
+        self.store: Store[K] = Store(indexers)
+        self.synced = asyncio.Event()
+        self.last_contact = float("-inf")
+        self.error: ApiError | CredentialsError | None = None
+        self.unreadable: dict[Key, str] = {}
+        self._client = client
+        self._decoder = decoder
+        self._namespace = namespace
+        self._label_selector = label_selector
+        self._field_selector = field_selector
+        self._draw = draw
+        self._clock = clock
+        self._subscribers: list[Callable[[Change[K]], None]] = []
+        self._version = ""
+        self._can_stream = True
+        self._events = 0
+        self._log = _log.bind(resource=str(resource))
+
+    def subscribe(self, callback: Callable[[Key], None], *, when: Callable[[Change[K]], bool] | None = None) -> None:
+        """Calls `callback(key)` for every object that is there already, then for each that changes.
+
+        Args:
+            callback: must not block; usually `Reconciler.add`.
+            when: only for changes for which this is true, e.g. labels that differ.
+        """
+        self.subscribe_by(lambda item: (key_of(item),), callback, when=when)
+
+    def subscribe_by(
+        self,
+        values_of: Callable[[K], Iterable[X]],
+        callback: Callable[[X], None],
+        *,
+        when: Callable[[Change[K]], bool] | None = None,
+    ) -> None:
+        """As `subscribe`, but with what `values_of` gives for the object before and after the change, each once.
+
+        For objects that are work for another: `slices.subscribe_by(lambda s: [s.service], services.add)`.
+        """
+
+        def notify(change: Change[K]) -> None:
+            if when is not None and not when(change):
+                return
+            seen = [item for item in (change.before, change.after) if item is not None]
+            for value in dict.fromkeys(value for item in seen for value in values_of(item)):
+                callback(value)
+
+        self._subscribers.append(notify)
+        for item in self.store.values():
+            self._tell(notify, Change(key_of(item), None, item))
+
+    def stale_for_s(self) -> float:
+        """Seconds since the last sign of life from the server; infinite before the first."""
+        return self._clock() - self.last_contact
+
+    async def run(self) -> NoReturn:
+        """Lists and watches until cancelled; no failure of the server or the network ends it."""
+        failures = 0
+        while True:
+            began, events = self._clock(), self._events
+            error = await self._attempt()
+            healthy = self._events > events or self._clock() - began >= HEALTHY_S
+            failures = 0 if healthy else failures + 1
+            self._note(error)
+            if error is None and healthy:
+                continue
+            delay = BACKOFF.delay_s(max(failures, 1), self._draw)
+            asked = error.retry_after_s if isinstance(error, ApiError) else 0.0
+            await asyncio.sleep(max(delay, min(asked, BACKOFF.limit_s) * (1 + self._draw())))
+
+    async def _attempt(self) -> ApiError | CredentialsError | None:
+        """One list where it is needed, and one watch to its end; gives what ended it, None for a regular end."""
+        try:
+            if not self._version:
+                await self._list()
+            await self._follow()
+        except (GoneError, MalformedError) as error:
+            self._version = ""
+            return error
+        except (ApiError, CredentialsError) as error:
+            return error
+        return None
+
+    async def _list(self) -> None:
+        if self._can_stream:
+            try:
+                await self._follow(initial=True)
+            except (InvalidError, RetryLaterError, MalformedError, TimeoutError) as error:
+                if self._version:  # it was complete: the watch after it failed
+                    raise
+                self._can_stream = False
+                self._log.debug("no streaming list, paged lists from now on", error=str(error))
+            else:
+                return
+        page = await self._client.list(
+            self.resource,
+            decoder=self._decoder,
+            namespace=self._namespace,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+        )
+        self._replace(page.items, page.unreadable, page.resource_version)
+
+    async def _follow(self, *, initial: bool = False) -> None:
+        timeout_s = int(WATCH_S * (1 + self._draw()))
+        async with self._client.watch(
+            self.resource,
+            decoder=self._decoder,
+            resource_version="" if initial else self._version,
+            timeout_s=timeout_s,
+            namespace=self._namespace,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+            initial_events=initial,
+        ) as events:
+            self._note(None)
+            if initial:
+                await self._collect(events)
+            async for event in events:
+                self._take(event)
+
+    async def _collect(self, events: AsyncIterator[WatchEvent[K]]) -> None:
+        """Reads a streaming list to its end, then replaces the store with it.
+
+        Raises:
+            TimeoutError: the stream is silent: the server does not know streaming lists.
+            MalformedError: it ended before it was complete.
+        """
+        items: dict[Key, K] = {}
+        unreadable: dict[Key, Unreadable] = {}
+        while True:
+            async with asyncio.timeout(INITIAL_IDLE_S):
+                event = await anext(events, None)
+            match event:
+                case Changed(item):
+                    items[key_of(item)] = item
+                case Deleted(key):
+                    items.pop(key, None)
+                case Unreadable(key):
+                    unreadable[key] = event
+                case Bookmark(version, initial_end=True):
+                    self._replace(items.values(), unreadable.values(), version)
+                    return
+                case Bookmark():
+                    pass
+                case None:
+                    raise MalformedError(f"WATCH {self.resource}", "the streaming list ended before it was complete")
+
+    def _replace(self, items: Iterable[K], unreadable: Iterable[Unreadable], version: str) -> None:
+        self.unreadable = {bad.key: bad.error for bad in unreadable}
+        for key, error in self.unreadable.items():
+            self._log.error("object can't be read, its last good state stays", object=str(key), error=error)
+        changes = self.store.replace(items, keep=self.unreadable)
+        self._version = version
+        self.last_contact = self._clock()
+        self.synced.set()
+        self._publish(changes)
+
+    def _take(self, event: WatchEvent[K]) -> None:
+        self._events += 1
+        self.last_contact = self._clock()
+        match event:
+            case Changed(item):
+                self._version = item.metadata.resource_version
+                self.unreadable.pop(key_of(item), None)
+                change = self.store.put(item)
+            case Deleted(key, version):
+                self._version = version
+                self.unreadable.pop(key, None)
+                change = self.store.remove(key)
+            case Bookmark(version):
+                self._version = version
+                return
+            case Unreadable(key, version, error):
+                self._version = version
+                self.unreadable[key] = error
+                self._log.error("object can't be read, its last good state stays", object=str(key), error=error)
+                return
+        if change is not None:
+            self._publish([change])
+
+    def _publish(self, changes: Iterable[Change[K]]) -> None:
+        for change in changes:
+            for notify in self._subscribers:
+                self._tell(notify, change)
+
+    def _tell(self, notify: Callable[[Change[K]], None], change: Change[K]) -> None:
+        """A mistake in one subscriber must not stop the cache that others live on."""
+        try:
+            notify(change)
+        except Exception as error:  # noqa: BLE001  # logged with its traceback; see above
+            self._log.error("a subscriber failed", object=str(change.key), error=error, traceback=True)
+
+    def _note(self, error: ApiError | CredentialsError | None) -> None:
+        """Remembers what keeps us from the server, and says it once."""
+        regular = isinstance(error, GoneError)
+        if error is not None and not regular and str(error) != str(self.error):
+            self._log.warn("the API can't be followed, the cache is kept", error=str(error))
+        if error is None and self.error is not None:
+            self._log.info("the API is followed again")
+        self.error = None if regular else error
+
+
+async def all_synced(*informers: Informer[K]) -> None:
+    """Returns when every informer has been complete once."""
+    for informer in informers:
+        await informer.synced.wait()
