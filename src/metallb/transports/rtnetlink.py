@@ -1,0 +1,178 @@
+"""Interfaces and their link-local addresses from the kernel: two dumps, and a socket that says when to dump again.
+
+Only what layer 2 needs is read (rtnetlink(7): RTM_NEWLINK, RTM_NEWADDR). The library for all of rtnetlink costs 23 MiB
+of memory on every node; this reads five attributes.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from metallb.advertisement.interfaces import Interface
+from metallb.api.net import InterfaceName
+from metallb.protocols.ethernet import BROADCAST, Mac
+
+_HEADER = struct.Struct("=IHHII")
+_LINK = struct.Struct("=BxHiII")
+_ADDRESS = struct.Struct("=BBBBI")
+_ATTRIBUTE = struct.Struct("=HH")
+
+_NLMSG_ERROR = 2
+_NLMSG_DONE = 3
+_RTM_NEWLINK = 16
+_RTM_GETLINK = 18
+_RTM_NEWADDR = 20
+_RTM_GETADDR = 22
+_NLM_F_REQUEST_DUMP = 0x301
+_NLM_F_DUMP_INTR = 0x10
+_IFLA_ADDRESS = 1
+_IFLA_IFNAME = 3
+_IFLA_MASTER = 10
+_IFA_ADDRESS = 1
+_SCOPE_LINK = 253
+_IFA_F_TENTATIVE = 0x40
+_ATTRIBUTE_TYPE = 0x3FFF
+
+_IFF_UP = 0x1
+_IFF_BROADCAST = 0x2
+_IFF_RUNNING = 0x40
+_IFF_NOARP = 0x80
+
+_GROUPS: Final = 0x1 | 0x100
+"""RTMGRP_LINK and RTMGRP_IPV6_IFADDR."""
+
+_BUFFER = 1 << 18
+
+
+class InterruptedDumpError(Exception):
+    """Interfaces changed while they were listed: list again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    kind: int
+    flags: int
+    body: bytes
+
+
+class Netlink:
+    """One rtnetlink socket for dumps, one for notices of changes."""
+
+    def __init__(self) -> None:
+        """Opens both.
+
+        Raises:
+            OSError: the kernel has no rtnetlink.
+        """
+        self._requests = _open(0)
+        self._notices = _open(_GROUPS)
+        self._notices.setblocking(False)
+
+    def fileno(self) -> int:
+        """Readable when something changed; call `drain` before `interfaces`."""
+        return self._notices.fileno()
+
+    def drain(self) -> None:
+        """Takes all notices: what they say is found out by listing. An overrun is a notice, too."""
+        while True:
+            try:
+                self._notices.recv(_BUFFER)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                continue
+
+    def interfaces(self) -> list[Interface]:
+        """Every interface of the network namespace, by number.
+
+        Raises:
+            InterruptedDumpError: something changed meanwhile.
+            OSError: the kernel refuses.
+        """
+        found = {link.index: link for link in map(decode_link, self._dump(_RTM_GETLINK, _RTM_NEWLINK))}
+        for index, address in filter(None, map(decode_link_local, self._dump(_RTM_GETADDR, _RTM_NEWADDR))):
+            if index in found and found[index].link_local is None:
+                found[index] = replace(found[index], link_local=address)
+        return [found[index] for index in sorted(found)]
+
+    def close(self) -> None:
+        """Gives both sockets back."""
+        self._requests.close()
+        self._notices.close()
+
+    def _dump(self, request: int, answer: int) -> Iterator[bytes]:
+        family = socket.AF_INET6 if request == _RTM_GETADDR else socket.AF_UNSPEC
+        body = bytes((family,)) + bytes(15 if request == _RTM_GETLINK else 7)
+        self._requests.send(_HEADER.pack(_HEADER.size + len(body), request, _NLM_F_REQUEST_DUMP, 1, 0) + body)
+        interrupted = False
+        while True:
+            for message in split(self._requests.recv(_BUFFER)):
+                interrupted |= bool(message.flags & _NLM_F_DUMP_INTR)
+                if message.kind == _NLMSG_DONE:
+                    if interrupted:
+                        raise InterruptedDumpError
+                    return
+                if message.kind == _NLMSG_ERROR:
+                    raise OSError(-struct.unpack_from("=i", message.body)[0], "rtnetlink refused to list")
+                if message.kind == answer:
+                    yield message.body
+
+
+def split(data: bytes) -> Iterator[_Message]:
+    """The messages of one datagram; a cut-off one ends it."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, flags, _, _ = _HEADER.unpack_from(data, offset)
+        if length < _HEADER.size or offset + length > len(data):
+            return
+        yield _Message(kind, flags, data[offset + _HEADER.size : offset + length])
+        offset += (length + 3) & ~3
+
+
+def decode_link(body: bytes) -> Interface:
+    """An interface from the body of RTM_NEWLINK."""
+    _, _, index, flags, _ = _LINK.unpack_from(body)
+    attributes = dict(_attributes(body, _LINK.size))
+    mac = attributes.get(_IFLA_ADDRESS, b"")
+    return Interface(
+        index=index,
+        name=InterfaceName(attributes.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")),
+        mac=Mac(mac) if len(mac) == len(BROADCAST) else None,
+        up=bool(flags & _IFF_UP),
+        running=bool(flags & _IFF_RUNNING),
+        master=_IFLA_MASTER in attributes,
+        broadcast=bool(flags & _IFF_BROADCAST),
+        noarp=bool(flags & _IFF_NOARP),
+    )
+
+
+def decode_link_local(body: bytes) -> tuple[int, int] | None:
+    """Interface number and address from the body of RTM_NEWADDR; None for other addresses and tentative ones."""
+    family, _, flags, scope, index = _ADDRESS.unpack_from(body)
+    if family != socket.AF_INET6 or scope != _SCOPE_LINK or flags & _IFA_F_TENTATIVE:
+        return None
+    address = dict(_attributes(body, _ADDRESS.size)).get(_IFA_ADDRESS)
+    return None if address is None else (index, int.from_bytes(address))
+
+
+def _attributes(body: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
+    while offset + _ATTRIBUTE.size <= len(body):
+        length, kind = _ATTRIBUTE.unpack_from(body, offset)
+        if length < _ATTRIBUTE.size or offset + length > len(body):
+            return
+        yield kind & _ATTRIBUTE_TYPE, body[offset + _ATTRIBUTE.size : offset + length]
+        offset += (length + 3) & ~3
+
+
+def _open(groups: int) -> socket.socket:
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    try:
+        opened.bind((0, groups))
+    except OSError:
+        opened.close()
+        raise
+    return opened
