@@ -51,6 +51,10 @@ class Bounds:
     enum: tuple[Any, ...] | None = None
 
 
+UNBOUNDED: Final = Bounds()
+"""The bounds of a value that is constrained by its type only; the one instance, so that it can be told by identity."""
+
+
 @dataclass(slots=True, eq=False)
 class Schema:
     """One node of a type. Built once, then only read; recursive types point back at themselves.
@@ -67,8 +71,9 @@ class Schema:
         patch_merge_key: key by which strategic merge patch finds list items.
         preserve_unknown: unknown fields are kept (`x-kubernetes-preserve-unknown-fields`).
         embedded: this object is itself a Kubernetes object with apiVersion, kind and metadata.
+        all_of, any_of, one_of, negated: further constraints of the same value (`negated` is OpenAPI's `not`).
         definition: name of the published OpenAPI definition, or empty.
-        extra: the keywords this class has no field for (oneOf, not, title, externalDocs ...), as written.
+        extra: the keywords this class has no field for (title, externalDocs, example ...), as written.
     """
 
     type: SchemaType = "any"
@@ -87,7 +92,11 @@ class Schema:
     patch_merge_key: str = ""
     preserve_unknown: bool = False
     embedded: bool = False
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: Bounds = UNBOUNDED
     rules: tuple[Rule, ...] = ()
+    all_of: tuple[Schema, ...] = ()
+    any_of: tuple[Schema, ...] = ()
+    one_of: tuple[Schema, ...] = ()
+    negated: Schema | None = None
     definition: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
