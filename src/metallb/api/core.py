@@ -40,6 +40,7 @@ class ObjectMeta(Model, frozen=True):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_references: tuple[OwnerReference, ...] = ()
+    creation_timestamp: str = ""
     deletion_timestamp: str | None = None
 
 

@@ -1,0 +1,106 @@
+"""What a decision means for the Service object: the least change to write, and what to tell people. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from metallb.allocator.allocator import Allocation
+from metallb.allocator.converge import Assign, Decision, Keep, Pending, Release
+from metallb.allocator.reasons import FamiliesUnclear, FamilyMismatch, Reason, RequestMalformed, StatusUnclear
+from metallb.api.core import LoadBalancerIngress, Service
+from metallb.api.net import Address
+
+POOL_ANNOTATION = "metallb.io/ip-allocated-from-pool"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A merge patch of `status` and `metadata.annotations`; None in it removes."""
+
+    status: dict[str, Any]
+    annotations: dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An event to record on the Service."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+def change_for(service: Service, decision: Decision) -> StatusChange | None:
+    """What has to be written so that the object shows the decision; None where it does already.
+
+    `ipMode` and other entries' fields of kept addresses stay as they are.
+    """
+    wanted = decision.allocation if isinstance(decision, Keep | Assign) else None
+    ingress = service.status.load_balancer.ingress
+    pool = service.metadata.annotations.get(POOL_ANNOTATION)
+    entries = _entries(wanted, ingress)
+    status_differs = [(entry["ip"], "") for entry in entries] != [(entry.ip, entry.hostname) for entry in ingress]
+    pool_differs = pool != (wanted.pool if wanted else None)
+    if not status_differs and not pool_differs:
+        return None
+    return StatusChange(
+        status={"loadBalancer": {"ingress": entries or None}} if status_differs else {},
+        annotations={POOL_ANNOTATION: wanted.pool if wanted else None} if pool_differs else {},
+    )
+
+
+def notices_for(service: Service, decision: Decision) -> list[Notice]:
+    """What people are told about a decision (spec/controller.md 11)."""
+    if isinstance(decision, Release):
+        return []
+    notices = []
+    if not isinstance(decision, Keep) and decision.dropped is not None:
+        notices.append(_dropped(service, decision.dropped))
+    if isinstance(decision, Pending):
+        return notices + _pending(service, decision.reason)
+    if isinstance(decision, Assign):
+        notices.append(Notice("Normal", "IPAllocated", f"Assigned IP {_quoted(decision.allocation.addresses)}"))
+    if decision.lacking is not None:
+        notices.append(_lacking(decision.lacking))
+    return notices
+
+
+def _entries(wanted: Allocation | None, ingress: tuple[LoadBalancerIngress, ...]) -> list[dict[str, str]]:
+    modes = {entry.ip: entry.ip_mode for entry in ingress}
+    entries = []
+    for address in wanted.addresses if wanted else ():
+        text = str(address)
+        mode = modes.get(text)
+        entries.append({"ip": text} | ({"ipMode": mode} if mode else {}))
+    return entries
+
+
+def _dropped(service: Service, reason: Reason) -> Notice:
+    if isinstance(reason, StatusUnclear):
+        return Notice("Warning", "nolbIPsIPFamily", str(reason))
+    return Notice(
+        "Normal",
+        "ClearAssignment",
+        f'the present address of "{service.key}" is not allowed, another is tried: {reason}',
+    )
+
+
+def _pending(service: Service, reason: Reason) -> list[Notice]:
+    if isinstance(reason, FamiliesUnclear):
+        return [Notice("Warning", "noclusterIPsIPFamily", str(reason))]
+    if isinstance(reason, RequestMalformed | FamilyMismatch):
+        return [Notice("Warning", "LoadBalancerFailed", f"invalid requested load balancer IPs: {reason}")]
+    return [Notice("Warning", "AllocationFailed", f'Failed to allocate IP for "{service.key}": {reason}')]
+
+
+def _lacking(reason: Reason) -> Notice:
+    if isinstance(reason, RequestMalformed | FamilyMismatch):
+        return Notice("Warning", "LoadBalancerFailed", f"invalid requested load balancer IPs: {reason}")
+    return Notice(
+        "Warning", "AllocationFailed", f"the present address is kept, what is asked for can't be had: {reason}"
+    )
+
+
+def _quoted(addresses: tuple[Address, ...]) -> str:
+    return "[" + " ".join(f'"{address}"' for address in addresses) + "]"
