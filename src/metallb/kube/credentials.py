@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+from metallb.kube.pem import load_chain
+
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet mounts a pod's token, CA and namespace."""
 
@@ -172,13 +174,7 @@ class Tls:
 
     def _show(self, context: ssl.SSLContext) -> None:
         if self.cert_data:
-            import tempfile  # the ssl module reads certificates from files only
-
-            with tempfile.TemporaryDirectory() as folder:
-                pem = Path(folder) / "client.pem"
-                pem.touch(mode=0o600)
-                pem.write_text(f"{self.cert_data}\n{self.key_data}\n")
-                context.load_cert_chain(pem)
+            load_chain(context, self.cert_data, self.key_data)
         elif self.cert_file is not None:
             context.load_cert_chain(self.cert_file, self.key_file)
 
