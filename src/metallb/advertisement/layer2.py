@@ -95,13 +95,13 @@ def decide(
     subject = _subject(service, endpoints, config, cluster)
     if not isinstance(subject, _Subject):
         return Withhold(subject)
-    candidates = _candidates(subject.advertisements, cluster)
+    everyone = _candidates(subject.advertisements, cluster)
     local = service.spec.external_traffic_policy == "Local"
-    if local:
-        candidates &= {e.node_name for e in endpoints if e.can_serve and e.node_name is not None}
+    serving = {each.node_name for each in endpoints if each.can_serve}
+    candidates = everyone & serving if local else everyone
     winner = elect(candidates, subject.addresses[0], _scores(candidates, subject.advertisements, cluster))
     if winner is None:
-        return Withhold(NoCandidate(local))
+        return Withhold(NoCandidate(local, elect(everyone, subject.addresses[0], {})))
     if winner != cluster.me:
         return Withhold(OtherNode(winner))
     return Announce(subject.addresses, interfaces_of(subject.advertisements, cluster))

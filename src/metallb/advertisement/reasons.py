@@ -82,10 +82,11 @@ class SharedWithSelectors:
 
 @dataclass(frozen=True, slots=True)
 class NoCandidate:
-    """No node may announce."""
+    """No node may announce. `witness` is the node that tells people: all come to this end, one says so."""
 
     code = "notOwner"
     local: bool
+    witness: NodeName | None = None
 
     def __str__(self) -> str:
         """Says which rule left nobody."""

@@ -17,7 +17,7 @@ from metallb.api.core import Service
 from metallb.api.net import Address, ServiceKey
 from metallb.config.build import Snapshot, build
 from metallb.config.errors import ConfigError
-from metallb.config.model import Config
+from metallb.config.model import Config, Pool
 from metallb.config.selectors import Labels
 
 
@@ -57,6 +57,11 @@ class Assignment:
     config: Config | None = None
     allocator: Allocator = field(default_factory=Allocator)
     waiting: dict[ServiceKey, Service] = field(default_factory=dict)
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """The pools in force."""
+        return self.config.pools if self.config else ()
 
     def load(
         self, pools: Iterable[v1beta1.IPAddressPool], namespaces: Mapping[str, Labels]

@@ -1,0 +1,128 @@
+"""Keys in, writes out: Services get the addresses that `assignment` decides on, many writes in flight at once.
+
+The decision is made and reserved before the first await, so workers never race for an address; the write is conditional
+on the version that was read, so two controllers never overwrite each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from metallb.allocator.converge import Pending
+from metallb.api import v1beta1
+from metallb.api.core import Namespace, Service
+from metallb.api.net import ServiceKey
+from metallb.controller.assignment import Assignment, Loaded, Rejected
+from metallb.controller.status import Notice, StatusChange, change_for, notices_for
+from metallb.kube.apply import StatusWriter
+from metallb.kube.errors import NotFoundError
+from metallb.kube.objects import Key
+from metallb.kube.reconciler import Again, Done, Outcome, Reconciler
+from metallb.kube.store import Store
+from metallb.telemetry import logs
+
+WORKERS = 32
+"""Status writes in flight at once."""
+
+PENDING_RESYNC_S = 300.0
+"""A Service that waits is looked at again at least this often, whatever was missed."""
+
+CONFIG_KEY = "pools"
+
+_log = logs.logger(op="allocate")
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The caches that decisions are made from."""
+
+    services: Store[Service]
+    pools: Store[v1beta1.IPAddressPool]
+    namespaces: Store[Namespace]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Where the outcome goes beside the Service's status: events, and what metrics show."""
+
+    record: Callable[[Service, Notice], None]
+    config_loaded: Callable[[], None]
+    config_stale: Callable[[bool], None]
+    pools_changed: Callable[[Assignment], None]
+
+
+class ServiceController:
+    """The work of the replica that leads. `services` and `config` are its queues: run both."""
+
+    def __init__(self, assignment: Assignment, stores: Stores, writer: StatusWriter, outlets: Outlets) -> None:
+        self.assignment = assignment
+        self.services: Reconciler[Key] = Reconciler("service", self._service, workers=WORKERS)
+        self.config: Reconciler[str] = Reconciler("pools", self._config)
+        self._stores = stores
+        self._writer = writer
+        self._outlets = outlets
+        self._said: dict[ServiceKey, tuple[Notice, ...]] = {}
+
+    def reload(self, *_cause: object) -> None:
+        """Pools or namespaces changed."""
+        self.config.add(CONFIG_KEY)
+
+    async def _config(self, _key: str) -> Outcome:
+        namespaces = {each.metadata.name: each.metadata.labels for each in self._stores.namespaces.values()}
+        first = self.assignment.config is None
+        outcome = self.assignment.load(self._stores.pools.values(), namespaces)
+        if isinstance(outcome, Rejected):
+            self._outlets.config_stale(True)
+            kept = "nothing is assigned until it is valid" if first else "the configuration before stays in force"
+            for error in outcome.errors:
+                _log.error(f"configuration refused: {kept}", event="configRejected", error=str(error))
+            return Done()
+        self._outlets.config_stale(False)
+        if isinstance(outcome, Loaded):
+            names = [pool.name for pool in self.assignment.pools]
+            _log.info("configuration loaded", event="configLoaded", pools=names)
+            self._outlets.config_loaded()
+            if first:
+                self.assignment.adopt(self._stores.services.values())
+            for service in sorted(self._stores.services.values(), key=_age):
+                self.services.add(Key(*service.key))
+        self._outlets.pools_changed(self.assignment)
+        return Done()
+
+    async def _service(self, key: Key) -> Outcome:
+        service = self._stores.services.get(key)
+        outcome = self.assignment.decide(ServiceKey(*key), service)
+        for woken in outcome.woken:
+            self.services.add(Key(*woken))
+        if service is None or outcome.decision is None:
+            self._said.pop(ServiceKey(*key), None)
+            self._outlets.pools_changed(self.assignment)
+            return Done()
+        change = change_for(service, outcome.decision)
+        if change is not None:
+            await self._write(service, change)
+            self._outlets.pools_changed(self.assignment)
+        self._say(service, tuple(notices_for(service, outcome.decision)), changed=change is not None)
+        return Again(PENDING_RESYNC_S) if isinstance(outcome.decision, Pending) else Done()
+
+    async def _write(self, service: Service, change: StatusChange) -> None:
+        try:
+            await self._writer.write(service.key, service.metadata.resource_version, change.status, change.annotations)
+        except NotFoundError:
+            # Gone meanwhile: its deletion is an event of its own, which gives the address back.
+            return
+
+    def _say(self, service: Service, notices: tuple[Notice, ...], *, changed: bool) -> None:
+        """Records what is new: the same words about a Service that did not change would only be noise."""
+        if not changed and self._said.get(service.key) == notices:
+            return
+        self._said[service.key] = notices
+        for notice in notices:
+            self._outlets.record(service, notice)
+            said = _log.info if notice.type == "Normal" else _log.warn
+            said(notice.message, event=notice.reason, service=str(service.key))
+
+
+def _age(service: Service) -> tuple[str, ServiceKey]:
+    return service.metadata.creation_timestamp, service.key

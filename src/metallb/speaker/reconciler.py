@@ -1,0 +1,170 @@
+"""Services in, announcements out: what `advertisement` decides is handed to the announcer.
+
+The configuration is rebuilt when pools or advertisements change; a bad one leaves the last good one in force. An API
+outage changes nothing: caches keep what they have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from metallb.advertisement.layer2 import Announce, Cluster, Decision, Withhold, decide
+from metallb.advertisement.reasons import NoCandidate, NoInterface, Reason
+from metallb.api import v1beta1
+from metallb.api.core import Endpoint, EndpointSlice, Node, Pod, Service
+from metallb.api.net import NodeName, ServiceKey
+from metallb.config.build import Snapshot, build
+from metallb.config.model import Config
+from metallb.kube.objects import Key
+from metallb.kube.reconciler import Done, Outcome, Reconciler
+from metallb.kube.store import Store
+from metallb.speaker.announcer import Announcer
+from metallb.telemetry import logs
+
+CONFIG_KEY = "config"
+SLICES_BY_SERVICE = "service"
+"""Name of the index that finds EndpointSlices by `namespace/name` of their Service."""
+
+_log = logs.logger(op="announce")
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The caches that decisions are made from."""
+
+    services: Store[Service]
+    slices: Store[EndpointSlice]
+    nodes: Store[Node]
+    speakers: Store[Pod]
+    pools: Store[v1beta1.IPAddressPool]
+    l2_advertisements: Store[v1beta1.L2Advertisement]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Where the outcome goes beside the wire."""
+
+    announced: Callable[[Service, Announce], None]
+    withdrawn: Callable[[ServiceKey], None]
+    unannounced: Callable[[Service, Reason], None]
+    config_loaded: Callable[[], None]
+    config_stale: Callable[[bool], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What this speaker was told at its start."""
+
+    node: NodeName
+    lb_class: str = ""
+    ignore_exclude: bool = False
+
+
+@dataclass(slots=True)
+class Announcements:
+    """The state of the speaker: configuration, and why which Service is not announced from here."""
+
+    config: Config | None = None
+    withheld: dict[ServiceKey, Reason] = field(default_factory=dict)
+
+
+class ServiceSpeaker:
+    """The queues of one speaker: run `services` and `config`."""
+
+    def __init__(self, settings: Settings, stores: Stores, announcer: Announcer, outlets: Outlets) -> None:
+        self.state = Announcements()
+        self.services: Reconciler[Key] = Reconciler("service", self._service, workers=1)
+        self.config: Reconciler[str] = Reconciler("config", self._config)
+        self._settings = settings
+        self._stores = stores
+        self._announcer = announcer
+        self._outlets = outlets
+        self._cluster: Cluster | None = None
+
+    def reload(self, *_cause: object) -> None:
+        """Pools or advertisements changed."""
+        self.config.add(CONFIG_KEY)
+
+    def review_all(self, *_cause: object) -> None:
+        """Something changed that every election looks at: nodes, or who has a living speaker."""
+        self._cluster = None
+        for key in self._stores.services.keys() | self._announcer.announced.keys():
+            self.services.add(Key(*key))
+
+    async def _config(self, _key: str) -> Outcome:
+        built = build(Snapshot(self._stores.pools.values(), self._stores.l2_advertisements.values()))
+        if built.config is None:
+            self._outlets.config_stale(True)
+            for error in built.errors:
+                _log.error(
+                    "configuration refused: the one before stays in force", event="configRejected", error=str(error)
+                )
+            return Done()
+        self._outlets.config_stale(False)
+        if built.config != self.state.config:
+            self.state.config = built.config
+            _log.info("configuration loaded", event="configLoaded", pools=[pool.name for pool in built.config.pools])
+            self._outlets.config_loaded()
+            self.review_all()
+        return Done()
+
+    async def _service(self, raw: Key) -> Outcome:
+        if self.state.config is None:
+            return Done()
+        key = ServiceKey(*raw)
+        service = self._stores.services.get(raw)
+        self._apply(key, service, self._decide(service, self.state.config))
+        return Done()
+
+    def _decide(self, service: Service | None, config: Config) -> Decision:
+        if self._cluster is None:
+            self._cluster = Cluster(
+                me=self._settings.node,
+                live=frozenset(pod.spec.node_name for pod in self._stores.speakers.values() if pod.ready),
+                nodes={each.name: each for each in self._stores.nodes.values()},
+                ignore_exclude=self._settings.ignore_exclude,
+            )
+        endpoints = self._endpoints(service) if service is not None else []
+        decision = decide(service, endpoints, config, self._cluster, self._settings.lb_class)
+        if not isinstance(decision, Announce) or not decision.interfaces:
+            return decision
+        if decision.interfaces & self._announcer.interface_names:
+            return decision
+        return Withhold(NoInterface(tuple(sorted(decision.interfaces))))
+
+    def _endpoints(self, service: Service) -> list[Endpoint]:
+        slices = self._stores.slices.indexed(SLICES_BY_SERVICE, str(service.key))
+        return [endpoint for each in slices for endpoint in each.endpoints or ()]
+
+    def _apply(self, key: ServiceKey, service: Service | None, decision: Decision) -> None:
+        wanted = decision if isinstance(decision, Announce) else None
+        changed = self._announcer.announce(key, wanted)
+        if isinstance(decision, Withhold):
+            self._withhold(key, service, decision.reason, changed=changed)
+            return
+        self.state.withheld.pop(key, None)
+        if changed and service is not None:
+            ips = [str(address) for address in decision.addresses]
+            _log.info("announced from here", event="serviceAnnounced", service=str(key), ips=ips)
+            self._outlets.announced(service, decision)
+
+    def _withhold(self, key: ServiceKey, service: Service | None, reason: Reason, *, changed: bool) -> None:
+        fresh = self.state.withheld.get(key) != reason
+        if service is None:
+            self.state.withheld.pop(key, None)
+        else:
+            self.state.withheld[key] = reason
+        if changed:
+            _log.info("no longer announced from here", event="serviceWithdrawn", service=str(key), reason=str(reason))
+            self._outlets.withdrawn(key)
+        elif fresh and service is not None and service.spec.type == "LoadBalancer":
+            _log.debug("not announced from here", event="notAnnounced", service=str(key), reason=str(reason))
+        if fresh and service is not None and self._tells(reason):
+            self._outlets.unannounced(service, reason)
+
+    def _tells(self, reason: Reason) -> bool:
+        """Whether this node is the one to tell people: every node comes to a reason, an event is wanted once."""
+        if isinstance(reason, NoCandidate):
+            return reason.witness == self._settings.node
+        return isinstance(reason, NoInterface)
