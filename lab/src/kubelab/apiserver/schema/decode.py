@@ -110,7 +110,7 @@ def _misfits(schema: Schema, value: Json, place: _Place) -> Iterator[str]:
     if special := _SPECIAL.get(schema.definition):
         yield from special(schema, value)
     elif not _fits(schema.type, value):
-        yield f"json: cannot unmarshal {_told(value)} into {place.described(_go_type(schema, place))}"
+        yield f"json: cannot unmarshal {_told(value, schema.type)} into {place.described(_go_type(schema, place))}"
     elif isinstance(value, dict):
         yield from _in_object(schema, value, place)
     elif isinstance(value, list) and schema.items is not None:
@@ -140,7 +140,7 @@ def _in_scalar(schema: Schema, value: Json, place: _Place) -> Iterator[str]:
     if schema.type == "integer":
         low, high = INT32 if schema.format == "int32" else INT64
         if not low <= value <= high:
-            yield f"json: cannot unmarshal {_told(value)} into {place.described(schema.format or 'int64')}"
+            yield f"json: cannot unmarshal {_told(value, schema.type)} into {place.described(schema.format or 'int64')}"
     elif schema.format == "byte" and (at := _bad_base64(value)) is not None:
         yield f"illegal base64 data at input byte {at}"
 
@@ -156,9 +156,12 @@ def _bad_base64(value: str) -> int | None:
     return None
 
 
-def _told(value: Json) -> str:
-    """A value as the decoder names it: its kind, and the digits of a number."""
-    return _GO_VALUES.get(type(value)) or ("number" if isinstance(value, bool) else f"number {value}")
+def _told(value: Json, kind: str) -> str:
+    """A value as the decoder names it: its kind, and the digits of a number that a number could not be."""
+    name = _GO_VALUES.get(type(value))
+    if name is not None:
+        return name
+    return f"number {value}" if kind in {"integer", "number", "int-or-string"} else "number"
 
 
 def _go_type(schema: Schema, place: _Place) -> str:
@@ -186,16 +189,16 @@ def _struct(definition: str) -> str:
 
 def _time(schema: Schema, value: Json) -> Iterator[str]:
     if not isinstance(value, str):
-        yield f"json: cannot unmarshal {_bare(value)} into Go value of type string"
+        yield f"json: cannot unmarshal {_told(value, schema.type)} into Go value of type string"
     elif not is_date_time(value):
         layout = _TIMES[schema.definition]
         yield f'parsing time "{value}" as "{layout}": cannot parse "{value}" as "2006"'
 
 
-def _int_or_string(_: Schema, value: Json) -> Iterator[str]:
+def _int_or_string(schema: Schema, value: Json) -> Iterator[str]:
     if isinstance(value, str) or (type(value) is int and INT32[0] <= value <= INT32[1]):
         return
-    yield f"json: cannot unmarshal {_told(value)} into Go value of type int32"
+    yield f"json: cannot unmarshal {_told(value, schema.type)} into Go value of type int32"
 
 
 def _quantity(_: Schema, value: Json) -> Iterator[str]:
@@ -206,10 +209,6 @@ def _quantity(_: Schema, value: Json) -> Iterator[str]:
         yield "unable to parse quantity's suffix"
     else:
         yield f"quantities must match the regular expression '{_QUANTITY_PATTERN}'"
-
-
-def _bare(value: Json) -> str:
-    return _GO_VALUES.get(type(value), "number")
 
 
 _SPECIAL: Final = {INT_OR_STRING: _int_or_string, QUANTITY: _quantity} | dict.fromkeys(_TIMES, _time)
