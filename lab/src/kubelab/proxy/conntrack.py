@@ -1,7 +1,7 @@
 """Makes the kernel forget UDP connections to service addresses whose endpoint went, or that began before it had any.
 
 A UDP client that keeps its source port would otherwise be sent to a dead pod until its entry ages out (30-120 s).
-Spoken in ctnetlink by hand: one dump and one deletion are 60 lines, and the library's import costs more than all of them.
+Spoken in ctnetlink by hand: one dump and one deletion are 60 lines, and a library's import costs more than that.
 Source: linux/netfilter/nfnetlink_conntrack.h.
 """
 
