@@ -11,20 +11,20 @@ from kubelab.objects import Object
 REASONS: Final = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 """Reasons a validation rule may give, sorted (apiextensions `ValidationRule.reason`)."""
 
-_BOUNDS: Final = {
-    "minimum": "minimum",
-    "exclusiveMinimum": "exclusive_minimum",
-    "maximum": "maximum",
-    "exclusiveMaximum": "exclusive_maximum",
-    "multipleOf": "multiple_of",
-    "minLength": "min_length",
-    "maxLength": "max_length",
-    "pattern": "pattern",
-    "minItems": "min_items",
-    "maxItems": "max_items",
-    "uniqueItems": "unique_items",
-    "minProperties": "min_properties",
-    "maxProperties": "max_properties",
+_BOUNDS: Final[dict[str, tuple[str, type | tuple[type, ...]]]] = {
+    "minimum": ("minimum", (int, float)),
+    "exclusiveMinimum": ("exclusive_minimum", bool),
+    "maximum": ("maximum", (int, float)),
+    "exclusiveMaximum": ("exclusive_maximum", bool),
+    "multipleOf": ("multiple_of", (int, float)),
+    "minLength": ("min_length", int),
+    "maxLength": ("max_length", int),
+    "pattern": ("pattern", str),
+    "minItems": ("min_items", int),
+    "maxItems": ("max_items", int),
+    "uniqueItems": ("unique_items", bool),
+    "minProperties": ("min_properties", int),
+    "maxProperties": ("max_properties", int),
 }
 _READ: Final = frozenset(_BOUNDS) | {
     "$ref",
@@ -78,8 +78,8 @@ def bounds(schema: Object) -> Bounds:
     """The constraints beyond the type; `UNBOUNDED` itself when there are none."""
     found: dict[str, Any] = {
         name: schema[keyword]
-        for keyword, name in _BOUNDS.items()
-        if keyword in schema and schema[keyword] is not None and schema[keyword] != ""
+        for keyword, (name, kind) in _BOUNDS.items()
+        if isinstance(schema.get(keyword), kind) and schema[keyword] != ""
     }
     if isinstance(schema.get("enum"), list) and schema["enum"]:
         found["enum"] = tuple(schema["enum"])
@@ -104,12 +104,12 @@ def rules(schema: Object) -> tuple[Rule, ...]:
 def merging(schema: Object) -> dict[str, Any]:
     """The attributes of `Schema` that tell how values merge; those that are not said are left out."""
     found: dict[str, Any] = {}
-    if schema.get("x-kubernetes-list-type") in {"atomic", "set", "map"}:
-        found["list_type"] = schema["x-kubernetes-list-type"]
+    if (list_type := text(schema.get("x-kubernetes-list-type"))) in {"atomic", "set", "map"}:
+        found["list_type"] = list_type
     if keys := strings(schema.get("x-kubernetes-list-map-keys")):
         found["list_keys"] = keys
-    if schema.get("x-kubernetes-map-type") in {"granular", "atomic"}:
-        found["map_type"] = schema["x-kubernetes-map-type"]
+    if (map_type := text(schema.get("x-kubernetes-map-type"))) in {"granular", "atomic"}:
+        found["map_type"] = map_type
     if strategy := text(schema.get("x-kubernetes-patch-strategy")):
         found["patch_strategy"] = frozenset(strategy.split(","))
     if key := text(schema.get("x-kubernetes-patch-merge-key")):

@@ -61,7 +61,7 @@ def _must_be(kind: str, schema: Object, path: str, keyword: str) -> list[FieldEr
 
 def _set_items(items: Object, path: str) -> list[FieldError]:
     list_type = items.get("x-kubernetes-list-type")
-    if items.get("type") == "array" and list_type not in {None, "atomic"}:
+    if items.get("type") == "array" and list_type not in (None, "atomic"):
         return [invalid(f"{path}.x-kubernetes-list-type", list_type, _AS_ITEM)]
     if items.get("type") == "object" and items.get("x-kubernetes-map-type") != "atomic":
         return [invalid(f"{path}.x-kubernetes-map-type", list_type, _AS_ITEM)]
@@ -94,7 +94,7 @@ def _map_keys(items: Object, path: str, keys: tuple[str, ...]) -> list[FieldErro
         if key not in properties:
             detail = "entries must all be names of item properties"
             errors.append(invalid(f"{path}.x-kubernetes-list-map-keys", list(keys), detail))
-        elif keywords.node(properties[key]).get("type") in {"array", "object"}:
+        elif keywords.node(properties[key]).get("type") in ("array", "object"):
             detail = "must be a scalar type if parent array's x-kubernetes-list-type is map"
             errors.append(invalid(f"{path}.items.properties[{key}].type", items["type"], detail))
         if key in keys[:at]:
@@ -106,7 +106,7 @@ def _map_keys(items: Object, path: str, keys: tuple[str, ...]) -> list[FieldErro
 def _item_nulls(schema: Object, path: str, keys: tuple[str, ...]) -> list[FieldError]:
     """Items of sets and maps are never null, and the keys of maps are always there."""
     items, kind = schema.get("items"), schema.get("x-kubernetes-list-type")
-    if not isinstance(items, dict) or kind not in {"set", "map"}:
+    if not isinstance(items, dict) or kind not in ("set", "map"):
         return []
     errors: list[FieldError] = []
     if items.get("nullable"):
