@@ -38,7 +38,9 @@ def build(cluster: Cluster, plan: Plan, directory: Path, keep: tuple[Path, ...] 
         wire += commands.plug_commands(host, machine.file("net"))
     run_ip(wire)
     for host in plan.hosts:
-        run_ip(commands.host_commands(host, plan, cluster), ["nsenter", f"--net={machines[host.name].file('net')}", "--"])
+        run_ip(
+            commands.host_commands(host, plan, cluster), ["nsenter", f"--net={machines[host.name].file('net')}", "--"]
+        )
     return machines
 
 

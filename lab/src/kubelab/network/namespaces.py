@@ -1,7 +1,7 @@
 """Namespaces of the lab's machines: made once, kept alive by files, entered by command.
 
-A machine is a network, a mount and a UTS namespace (its own /sys, /run and host name). Each is held by a file bound to it
-(namespaces(7)) in a tmpfs that only the lab's own mount namespace sees: when that ends, so do they.
+A machine is a network, a mount and a UTS namespace (its own /sys, /run and host name). Each is held by a file bound to
+it (namespaces(7)) in a tmpfs that only the lab's own mount namespace sees: when that ends, so do they.
 """
 
 from __future__ import annotations
