@@ -6,6 +6,7 @@ on the version that was read, so two controllers never overwrite each other.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,6 +29,9 @@ WORKERS = 32
 PENDING_RESYNC_S = 300.0
 """A Service that waits is looked at again at least this often, whatever was missed."""
 
+LAST_WRITE_S = 2.0
+"""How long a stop waits for a write that is under way."""
+
 CONFIG_KEY = "pools"
 
 _log = logs.logger(op="allocate")
@@ -49,7 +53,7 @@ class Outlets:
     record: Callable[[Service, Notice], None]
     config_loaded: Callable[[], None]
     config_stale: Callable[[bool], None]
-    pools_changed: Callable[[Assignment], None]
+    observe: Callable[[Outcome], None]
 
 
 class ServiceController:
@@ -57,7 +61,7 @@ class ServiceController:
 
     def __init__(self, assignment: Assignment, stores: Stores, writer: StatusWriter, outlets: Outlets) -> None:
         self.assignment = assignment
-        self.services: Reconciler[Key] = Reconciler("service", self._service, workers=WORKERS)
+        self.services: Reconciler[Key] = Reconciler("service", self._service, workers=WORKERS, observe=outlets.observe)
         self.config: Reconciler[str] = Reconciler("pools", self._config)
         self._stores = stores
         self._writer = writer
@@ -87,7 +91,6 @@ class ServiceController:
                 self.assignment.adopt(self._stores.services.values())
             for service in sorted(self._stores.services.values(), key=_age):
                 self.services.add(Key(*service.key))
-        self._outlets.pools_changed(self.assignment)
         return Done()
 
     async def _service(self, key: Key) -> Outcome:
@@ -97,18 +100,25 @@ class ServiceController:
             self.services.add(Key(*woken))
         if service is None or outcome.decision is None:
             self._said.pop(ServiceKey(*key), None)
-            self._outlets.pools_changed(self.assignment)
             return Done()
         change = change_for(service, outcome.decision)
         if change is not None:
             await self._write(service, change)
-            self._outlets.pools_changed(self.assignment)
         self._say(service, tuple(notices_for(service, outcome.decision)), changed=change is not None)
         return Again(PENDING_RESYNC_S) if isinstance(outcome.decision, Pending) else Done()
 
     async def _write(self, service: Service, change: StatusChange) -> None:
+        """Writes, and when told to stop waits for the answer first.
+
+        A write that is cut off may still arrive, when another controller leads already.
+        """
+        version = service.metadata.resource_version
+        write = asyncio.create_task(self._writer.write(service.key, version, change.status, change.annotations))
         try:
-            await self._writer.write(service.key, service.metadata.resource_version, change.status, change.annotations)
+            await asyncio.shield(write)
+        except asyncio.CancelledError:
+            await asyncio.wait({write}, timeout=LAST_WRITE_S)
+            raise
         except NotFoundError:
             # Gone meanwhile: its deletion is an event of its own, which gives the address back.
             return

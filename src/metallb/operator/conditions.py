@@ -64,7 +64,7 @@ def readiness(
 ) -> Available | Progressing:
     """From the DaemonSet (generation, status) and the Deployment (generation, spec.replicas, status).
 
-    None stands for one that does not exist.
+    None stands for one that is not seen yet as it was applied.
     """
     waiting = [text for text in (_speaker(speaker), _controller(controller)) if text]
     return Progressing("; ".join(waiting)) if waiting else Available()
@@ -123,7 +123,7 @@ def written(all_of_them: Sequence[Condition]) -> list[dict[str, object]]:
 
 def _speaker(found: tuple[int, WorkloadStatus] | None) -> str:
     if found is None:
-        return "DaemonSet speaker does not exist yet"
+        return "DaemonSet speaker: what was applied is not seen yet"
     generation, status = found
     if status.observed_generation != generation:
         return "DaemonSet speaker: its status is not up to date yet"
@@ -138,7 +138,7 @@ def _speaker(found: tuple[int, WorkloadStatus] | None) -> str:
 
 def _controller(found: tuple[int, int, WorkloadStatus] | None) -> str:
     if found is None:
-        return "Deployment controller does not exist yet"
+        return "Deployment controller: what was applied is not seen yet"
     generation, wanted, status = found
     if status.observed_generation != generation:
         return "Deployment controller: its status is not up to date yet"

@@ -50,6 +50,7 @@ class Outlets:
     unannounced: Callable[[Service, Reason], None]
     config_loaded: Callable[[], None]
     config_stale: Callable[[bool], None]
+    observe: Callable[[Outcome], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class ServiceSpeaker:
 
     def __init__(self, settings: Settings, stores: Stores, announcer: Announcer, outlets: Outlets) -> None:
         self.state = Announcements()
-        self.services: Reconciler[Key] = Reconciler("service", self._service, workers=1)
+        self.services: Reconciler[Key] = Reconciler("service", self._service, observe=outlets.observe)
         self.config: Reconciler[str] = Reconciler("config", self._config)
         self._settings = settings
         self._stores = stores

@@ -1,0 +1,245 @@
+"""The controller's wiring: caches, leadership, queues, servers. One place to look for what is connected to what."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from msgspec.json import Decoder
+
+from metallb.allocator.pool import MAX_COUNT
+from metallb.api import v1beta1
+from metallb.api.core import Namespace, ObjectMeta, Service
+from metallb.controller.assignment import Assignment
+from metallb.controller.memberlist import ensure_key
+from metallb.controller.reconciler import Outlets, ServiceController, Stores
+from metallb.controller.settings import ControllerSettings
+from metallb.controller.status import Notice
+from metallb.kube import daemon
+from metallb.kube.apply import StatusWriter
+from metallb.kube.client import KubeClient
+from metallb.kube.credentials import CredentialsError, find
+from metallb.kube.election import Timing
+from metallb.kube.errors import ApiError, ConflictError
+from metallb.kube.events import Recorder, reference
+from metallb.kube.informer import Informer
+from metallb.kube.lease import Leadership
+from metallb.kube.objects import Bare, Key
+from metallb.kube.reconciler import Failed, Outcome
+from metallb.kube.resources import IP_ADDRESS_POOLS, NAMESPACES, SERVICES
+from metallb.kube.serving import HealthServer, MetricsServer
+from metallb.kube.store import Change
+from metallb.telemetry import logs
+from metallb.telemetry import metrics as m
+
+LEASE = "metallb-controller"
+TIMING = Timing(duration_s=5, renew_deadline_s=4.0, retry_s=1.0)
+"""Another replica takes over within 5 s of the leader's death, at once when it stops."""
+
+RETRY_S = 1.0
+CATCH_UP_S = 5.0
+
+_log = logs.logger(op="startup")
+
+
+def run(settings: ControllerSettings) -> int:
+    """Runs the controller until a signal ends it; gives the exit code."""
+    return daemon.run(main(settings))
+
+
+class Caches:
+    """What the controller knows of the cluster."""
+
+    def __init__(self, client: KubeClient, namespace: str) -> None:
+        self.services = Informer(client, SERVICES, decoder=Decoder(Service))
+        self.pools = Informer(client, IP_ADDRESS_POOLS, decoder=Decoder(v1beta1.IPAddressPool), namespace=namespace)
+        self.namespaces = Informer(client, NAMESPACES, decoder=Decoder(Namespace))
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Follows the API from now on."""
+        for informer in (self.services, self.pools, self.namespaces):
+            group.create_task(informer.run(), name=f"informer {informer.resource}")
+
+    async def synced(self) -> None:
+        """Returns when all are complete."""
+        for informer in (self.services, self.pools, self.namespaces):
+            await informer.synced.wait()
+
+
+async def main(settings: ControllerSettings) -> None:
+    """Everything the controller does, until cancelled."""
+    metrics = m.Metrics(m.CONTROLLER)
+    credentials = find(os.environ, home=Path.home())
+    client = KubeClient(
+        credentials,
+        agent="metallb-controller",
+        field_manager="metallb-controller",
+        observe=lambda method, code: metrics.add(m.REQUESTS, str(code or "<error>"), method, credentials.server),
+    )
+    async with client, HealthServer(port=settings.health_probe_port), asyncio.TaskGroup() as group:
+        if settings.webhook_mode == "onlywebhook":
+            _log.warn("--webhook-mode=onlywebhook: webhooks are not in this version, nothing is served")
+            await asyncio.Event().wait()
+        replica = Replica(client, settings, metrics)
+        replica.start(group)
+        leadership = Leadership(
+            client,
+            namespace=settings.namespace,
+            name=LEASE,
+            identity=f"{settings.pod_name or 'controller'}_{secrets.token_hex(4)}",
+            timing=TIMING,
+        )
+        await leadership.run(replica.lead)
+
+
+class Replica:
+    """One controller process: its caches are warm, whether it leads or stands by."""
+
+    def __init__(self, client: KubeClient, settings: ControllerSettings, metrics: m.Metrics) -> None:
+        self._client = client
+        self._settings = settings
+        self._metrics = metrics
+        self._caches = Caches(client, settings.namespace)
+        self._recorder = Recorder(client, component="metallb-controller")
+        self._active: ServiceController | None = None
+        self._moved = asyncio.Event()
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Follows the API, serves metrics and makes the gossip key from now on."""
+        caches = self._caches
+        caches.start(group)
+        caches.services.subscribe(self._service_changed)
+        caches.pools.subscribe(self._reload, when=_spec_changed)
+        caches.namespaces.subscribe(self._reload, when=_labels_changed)
+        group.create_task(self._recorder.run(), name="events")
+        if self._settings.port:
+            group.create_task(self._serve_metrics(), name="metrics")
+        if self._settings.ml_secret_name:
+            group.create_task(self._create_key(), name="memberlist key")
+
+    async def lead(self) -> None:
+        """The work of the replica that leads, until cancelled: it starts from what the API shows, nothing else."""
+        caches = self._caches
+        await caches.synced()
+        await self._catch_up()
+        stores = Stores(caches.services.store, caches.pools.store, caches.namespaces.store)
+        outlets = Outlets(
+            record=self._record,
+            config_loaded=lambda: self._metrics.set(m.CONFIG_LOADED, 1),
+            config_stale=lambda stale: self._metrics.set(m.CONFIG_STALE, float(stale)),
+            observe=self._count,
+        )
+        assignment = Assignment(lb_class=self._settings.lb_class)
+        self._active = ServiceController(assignment, stores, StatusWriter(self._client, SERVICES), outlets)
+        self._active.reload()
+        self._metrics.set(m.LEADER, 1, LEASE)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._active.config.run(), name="pools")
+                group.create_task(self._active.services.run(), name="services")
+        finally:
+            self._active = None
+            self._metrics.set(m.LEADER, 0, LEASE)
+
+    async def _catch_up(self) -> None:
+        """Waits until the cache shows at least what the API shows now, so that no write of the leader before is missed.
+
+        A Service that is in the list and does not reach the cache was deleted meanwhile.
+        """
+        while True:
+            try:
+                page = await self._client.list(SERVICES, decoder=Decoder(Bare))
+                break
+            except (ApiError, CredentialsError) as error:
+                _log.warn("Services can't be listed, trying again", error=str(error))
+                await asyncio.sleep(RETRY_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP_S):
+                for item in page.items:
+                    while not self._has(item.metadata):
+                        self._moved.clear()
+                        await self._moved.wait()
+
+    def _has(self, metadata: ObjectMeta) -> bool:
+        found = self._caches.services.store.get((metadata.namespace, metadata.name))
+        return found is not None and int(found.metadata.resource_version) >= int(metadata.resource_version)
+
+    def _service_changed(self, key: Key) -> None:
+        self._moved.set()
+        if self._active is not None:
+            self._active.services.add(key)
+
+    def _reload(self, _key: Key) -> None:
+        if self._active is not None:
+            self._active.reload()
+
+    def _record(self, service: Service, notice: Notice) -> None:
+        self._recorder.event(reference(SERVICES, service.metadata), notice.type, notice.reason, notice.message)
+
+    def _count(self, outcome: Outcome) -> None:
+        self._metrics.add(m.UPDATES)
+        if isinstance(outcome, Failed) and not isinstance(outcome.error, ConflictError):
+            self._metrics.add(m.UPDATE_ERRORS)
+
+    async def _create_key(self) -> None:
+        settings = self._settings
+        while True:
+            try:
+                await ensure_key(
+                    self._client,
+                    settings.namespace,
+                    settings.ml_secret_name,
+                    settings.deployment,
+                    secrets.token_bytes,
+                )
+            except (ApiError, CredentialsError) as error:
+                _log.error("the speakers' key can't be made yet: speakers wait for it", error=str(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+
+    async def _serve_metrics(self) -> None:
+        settings = self._settings
+        folder = Path(settings.metrics_cert_dir) if settings.metrics_cert_dir else None
+        server = MetricsServer(
+            self._client, port=settings.port, render=self._render, tls=settings.tls, certificates=folder
+        )
+        async with server:
+            await asyncio.Event().wait()
+
+    def _render(self) -> bytes:
+        if self._active is not None:
+            show_pools(self._metrics, self._active.assignment)
+        return self._metrics.render()
+
+
+def show_pools(metrics: m.Metrics, assignment: Assignment) -> None:
+    """Puts the pools' counters as they are now into the metrics; those of vanished pools go."""
+    names = {pool.name for pool in assignment.pools}
+    for metric in (m.ADDRESSES, m.ADDRESSES_V4, m.ADDRESSES_V6, m.IN_USE, m.IN_USE_V4, m.IN_USE_V6):
+        for (name,) in metrics.labels(metric):
+            if name not in names:
+                metrics.remove(metric, name)
+    for name in names:
+        usage = assignment.allocator.usage(name)
+        four, six = usage[4], usage[6]
+        metrics.set(m.ADDRESSES, min(four.total + six.total, MAX_COUNT), name)
+        metrics.set(m.ADDRESSES_V4, four.total, name)
+        metrics.set(m.ADDRESSES_V6, six.total, name)
+        metrics.set(m.IN_USE, four.in_use + six.in_use, name)
+        metrics.set(m.IN_USE_V4, four.in_use, name)
+        metrics.set(m.IN_USE_V6, six.in_use, name)
+
+
+def _spec_changed(change: Change[v1beta1.IPAddressPool]) -> bool:
+    """Counters in the status are our own writes: they change nothing."""
+    before, after = change.before, change.after
+    return before is None or after is None or before.metadata.generation != after.metadata.generation
+
+
+def _labels_changed(change: Change[Namespace]) -> bool:
+    before, after = change.before, change.after
+    return before is None or after is None or before.metadata.labels != after.metadata.labels

@@ -1,0 +1,307 @@
+"""The speaker's wiring: caches, queue, announcer, interface watch, servers. One place to look for what is connected."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+from msgspec.json import Decoder
+
+from metallb.advertisement.interfaces import Exclusion
+from metallb.advertisement.layer2 import Announce
+from metallb.advertisement.reasons import Reason
+from metallb.api import v1beta1
+from metallb.api.core import EndpointSlice, Node, Pod, Service
+from metallb.api.net import Address, ServiceKey
+from metallb.kube import daemon
+from metallb.kube.client import KubeClient
+from metallb.kube.credentials import find
+from metallb.kube.daemon import StartError
+from metallb.kube.events import Recorder, reference
+from metallb.kube.informer import Informer
+from metallb.kube.objects import Key
+from metallb.kube.reconciler import Failed, Outcome
+from metallb.kube.resources import ENDPOINT_SLICES, IP_ADDRESS_POOLS, L2_ADVERTISEMENTS, NODES, PODS, SERVICES
+from metallb.kube.serving import HealthServer, MetricsServer
+from metallb.kube.store import Change
+from metallb.protocols.announcing import Counter
+from metallb.speaker.announcer import Announcer
+from metallb.speaker.reconciler import SLICES_BY_SERVICE, Outlets, ServiceSpeaker, Settings, Stores
+from metallb.speaker.settings import SpeakerSettings
+from metallb.telemetry import logs
+from metallb.telemetry import metrics as m
+from metallb.transports.rtnetlink import InterruptedDumpError, Netlink
+
+EXCLUDE_FILE = Path("/etc/metallb/excludel2.yaml")
+EXCLUDE_KEY = "announcedInterfacesToExclude"
+DEFAULT_SPEAKER_LABELS = "app=metallb,component=speaker"
+
+HANDOVER_S = 1.0
+"""How long a speaker that is told to stop goes on answering, while the others take over."""
+
+_log = logs.logger(op="startup")
+_COUNTERS: dict[Counter, m.Metric] = {
+    "requests_received": m.LAYER2_REQUESTS,
+    "responses_sent": m.LAYER2_RESPONSES,
+    "gratuitous_sent": m.LAYER2_GRATUITOUS,
+}
+
+
+def run(settings: SpeakerSettings) -> int:
+    """Runs the speaker until a signal ends it; gives the exit code."""
+    return daemon.run(main(settings))
+
+
+async def main(settings: SpeakerSettings) -> None:
+    """Everything the speaker does, until cancelled.
+
+    Raises:
+        StartError: the list of excluded interfaces is malformed, or raw sockets are not allowed.
+    """
+    metrics = m.Metrics(m.SPEAKER)
+    exclusion = read_exclusion(EXCLUDE_FILE)
+    credentials = find(os.environ, home=Path.home())
+    client = KubeClient(
+        credentials,
+        agent="metallb-speaker",
+        field_manager="metallb-speaker",
+        observe=lambda method, code: metrics.add(m.REQUESTS, str(code or "<error>"), method, credentials.server),
+    )
+    health = HealthServer(port=settings.health_probe_port, host="127.0.0.1")
+    async with client, health, asyncio.TaskGroup() as group:
+        speaker = Speaker(client, settings, metrics, exclusion)
+        try:
+            speaker.start(group)
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            # The API has marked our Pod as going: the others take over while we still answer.
+            await asyncio.sleep(HANDOVER_S)
+            raise
+        finally:
+            speaker.close()
+
+
+class Caches:
+    """What the speaker knows of the cluster."""
+
+    def __init__(self, client: KubeClient, settings: SpeakerSettings) -> None:
+        namespace, labels = settings.namespace, settings.ml_labels or DEFAULT_SPEAKER_LABELS
+        self.services = Informer(client, SERVICES, decoder=Decoder(Service))
+        self.slices = Informer(
+            client, ENDPOINT_SLICES, decoder=Decoder(EndpointSlice), indexers={SLICES_BY_SERVICE: _services_of}
+        )
+        self.nodes = Informer(client, NODES, decoder=Decoder(Node))
+        self.pods = Informer(client, PODS, decoder=Decoder(Pod), namespace=namespace, label_selector=labels)
+        self.pools = Informer(client, IP_ADDRESS_POOLS, decoder=Decoder(v1beta1.IPAddressPool), namespace=namespace)
+        self.l2_advertisements = Informer(
+            client, L2_ADVERTISEMENTS, decoder=Decoder(v1beta1.L2Advertisement), namespace=namespace
+        )
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Follows the API from now on."""
+        group.create_task(self.services.run(), name="informer services")
+        group.create_task(self.slices.run(), name="informer endpointslices")
+        group.create_task(self.nodes.run(), name="informer nodes")
+        group.create_task(self.pods.run(), name="informer pods")
+        group.create_task(self.pools.run(), name="informer ipaddresspools")
+        group.create_task(self.l2_advertisements.run(), name="informer l2advertisements")
+
+    async def synced(self) -> None:
+        """Returns when all are complete."""
+        for event in (
+            self.services.synced,
+            self.slices.synced,
+            self.nodes.synced,
+            self.pods.synced,
+            self.pools.synced,
+            self.l2_advertisements.synced,
+        ):
+            await event.wait()
+
+    def stores(self) -> Stores:
+        """The caches as the reconciler reads them."""
+        return Stores(
+            services=self.services.store,
+            slices=self.slices.store,
+            nodes=self.nodes.store,
+            speakers=self.pods.store,
+            pools=self.pools.store,
+            l2_advertisements=self.l2_advertisements.store,
+        )
+
+
+class Speaker:
+    """One speaker process."""
+
+    def __init__(self, client: KubeClient, settings: SpeakerSettings, metrics: m.Metrics, exclusion: Exclusion) -> None:
+        self._client = client
+        self._settings = settings
+        self._metrics = metrics
+        self._exclusion = exclusion
+        self._recorder = Recorder(client, component="metallb-speaker", host=settings.node_name)
+        self._caches = Caches(client, settings)
+        self._announcer = Announcer(Wire(metrics))
+        self._netlink: Netlink | None = None
+        self._shown: dict[ServiceKey, list[tuple[str, str, str, str]]] = {}
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Follows API and interfaces, announces and serves metrics from now on."""
+        self._caches.start(group)
+        group.create_task(self._recorder.run(), name="events")
+        group.create_task(self._announce(), name="announcements")
+        if self._settings.port:
+            group.create_task(self._serve_metrics(), name="metrics")
+
+    def close(self) -> None:
+        """Stops answering."""
+        if self._netlink is not None:
+            asyncio.get_running_loop().remove_reader(self._netlink.fileno())
+            self._netlink.close()
+        self._announcer.close()
+
+    async def _announce(self) -> None:
+        """Decides from complete caches only: a Service or node that is not there yet is not one that is gone."""
+        caches, settings = self._caches, self._settings
+        await caches.synced()
+        outlets = Outlets(
+            announced=self._announced,
+            withdrawn=self._withdrawn,
+            unannounced=self._unannounced,
+            config_loaded=lambda: self._metrics.set(m.CONFIG_LOADED, 1),
+            config_stale=lambda stale: self._metrics.set(m.CONFIG_STALE, float(stale)),
+            observe=self._count,
+        )
+        told = Settings(settings.node_name, settings.lb_class, settings.ignore_exclude_lb)
+        speaker = ServiceSpeaker(told, caches.stores(), self._announcer, outlets)
+        self._watch_interfaces(speaker)
+        caches.services.subscribe(speaker.services.add)
+        caches.slices.subscribe_by(_keys_of, speaker.services.add)
+        caches.nodes.subscribe(speaker.review_all, when=_node_matters)
+        caches.pods.subscribe(speaker.review_all, when=_liveness_changed)
+        caches.pools.subscribe(speaker.reload, when=_pool_changed)
+        caches.l2_advertisements.subscribe(speaker.reload)
+        speaker.reload()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(speaker.config.run(), name="config")
+            group.create_task(speaker.services.run(), name="services")
+
+    def _watch_interfaces(self, speaker: ServiceSpeaker) -> None:
+        """Follows interfaces by the kernel's notices: a new one takes part at once."""
+        self._netlink = Netlink()
+        asyncio.get_running_loop().add_reader(self._netlink.fileno(), self._interfaces_changed, speaker)
+        self._interfaces_changed(speaker)
+
+    def _interfaces_changed(self, speaker: ServiceSpeaker) -> None:
+        if self._netlink is None:
+            return
+        self._netlink.drain()
+        names = self._announcer.interface_names
+        try:
+            self._announcer.use(self._exclusion.apply(self._netlink.interfaces()))
+        except (InterruptedDumpError, OSError) as error:
+            _log.debug("interfaces changed while they were listed", error=str(error))
+            asyncio.get_running_loop().call_later(0.1, self._interfaces_changed, speaker)
+            return
+        if names != self._announcer.interface_names:
+            speaker.review_all()
+
+    def _announced(self, service: Service, announcement: Announce) -> None:
+        node, key = self._settings.node_name, service.key
+        self._withdrawn(key)
+        self._shown[key] = [(str(key), "layer2", node, str(address)) for address in announcement.addresses]
+        for labels in self._shown[key]:
+            self._metrics.set(m.ANNOUNCED, 1, *labels)
+        message = f'announcing from node "{node}" with protocol "layer2"'
+        self._recorder.event(reference(SERVICES, service.metadata), "Normal", "nodeAssigned", message)
+
+    def _withdrawn(self, key: ServiceKey) -> None:
+        for labels in self._shown.pop(key, []):
+            self._metrics.remove(m.ANNOUNCED, *labels)
+
+    def _unannounced(self, service: Service, reason: Reason) -> None:
+        node = self._settings.node_name
+        message = f'not announced by protocol "layer2" (node "{node}"): {reason}'
+        self._recorder.event(reference(SERVICES, service.metadata), "Warning", "announceFailed", message)
+
+    def _count(self, outcome: Outcome) -> None:
+        self._metrics.add(m.UPDATES)
+        if isinstance(outcome, Failed):
+            self._metrics.add(m.UPDATE_ERRORS)
+
+    async def _serve_metrics(self) -> None:
+        settings = self._settings
+        folder = Path(settings.metrics_cert_dir) if settings.metrics_cert_dir else None
+        server = MetricsServer(
+            self._client, port=settings.port, render=self._metrics.render, tls=settings.tls, certificates=folder
+        )
+        async with server:
+            await asyncio.Event().wait()
+
+
+class Wire:
+    """Counts what happens on the wire."""
+
+    def __init__(self, metrics: m.Metrics) -> None:
+        self._metrics = metrics
+
+    def count(self, counter: Counter, address: Address) -> None:
+        """One more."""
+        self._metrics.add(_COUNTERS[counter], str(address))
+
+    def drop(self, protocol: str, reason: str) -> None:
+        """Nothing is counted yet: the kernel's filter leaves little to drop."""
+
+
+def read_exclusion(path: Path) -> Exclusion:
+    """The interfaces that take no part; a missing file excludes none (spec/speaker.md 2.2).
+
+    Raises:
+        StartError: the file is malformed.
+    """
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return Exclusion()
+    except OSError as error:
+        raise StartError(f"{path} can't be read: {error.strerror}") from error
+    try:
+        loaded = yaml.load(text, Loader=yaml.CSafeLoader)
+        patterns = (loaded or {}).get(EXCLUDE_KEY) or []
+        return Exclusion.parse([str(each) for each in patterns])
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise StartError(f"{path}: {error}") from error
+
+
+def _services_of(found: EndpointSlice) -> Iterable[str]:
+    return (str(found.service),) if found.service else ()
+
+
+def _keys_of(found: EndpointSlice) -> Iterable[Key]:
+    return (Key(*found.service),) if found.service else ()
+
+
+def _node_matters(change: Change[Node]) -> bool:
+    """Nodes post their state all the time; elections look at labels and one condition."""
+    before, after = change.before, change.after
+    if before is None or after is None:
+        return True
+    kind = "NetworkUnavailable"
+    return before.metadata.labels != after.metadata.labels or before.condition(kind) != after.condition(kind)
+
+
+def _liveness_changed(change: Change[Pod]) -> bool:
+    before, after = change.before, change.after
+    if before is None or after is None:
+        return True
+    return (before.ready, before.spec.node_name) != (after.ready, after.spec.node_name)
+
+
+def _pool_changed(change: Change[v1beta1.IPAddressPool]) -> bool:
+    """The controller's counters in the status are not ours to look at; labels are: advertisements select by them."""
+    before, after = change.before, change.after
+    if before is None or after is None:
+        return True
+    return (before.metadata.generation, before.metadata.labels) != (after.metadata.generation, after.metadata.labels)
