@@ -76,6 +76,8 @@ class Informer:
         self._handlers: list[Handler] = []
         self._indexes: dict[str, tuple[IndexKeys, dict[str, dict[Key, Object]]]] = {}
         self._version = ""
+        self._assumed: set[Key] = set()
+        self._gone: set[str] = set()
 
     def subscribe(self, handler: Handler) -> None:
         """Call `handler` for every change from now on, and at once for what is there already."""
@@ -98,6 +100,26 @@ class Informer:
     def get(self, namespace: str, name: str) -> Object | None:
         """The object as last seen."""
         return self.store.get((namespace, name))
+
+    def assume(self, obj: Object) -> None:
+        """Take the server's answer to one's own write at once, before the watch brings it.
+
+        So a process that decides from the store always sees what it wrote itself. Older news that the watch still
+        brings is passed over.
+        """
+        key = key_of(obj)
+        if not self.synced.is_set() or self._is_old_news(key, obj):
+            return
+        self._assumed.add(key)
+        self._put(key, obj)
+
+    def assume_deleted(self, obj: Object) -> None:
+        """Take one's own deletion of an object at once, before the watch brings it."""
+        uid = str(obj["metadata"].get("uid"))
+        there = self.store.get(key_of(obj))
+        if there is not None and there["metadata"].get("uid") == uid:
+            self._gone.add(uid)
+            self._remove(key_of(obj))
 
     async def run(self) -> None:
         """List, then watch, again and again, until cancelled."""
@@ -140,20 +162,42 @@ class Informer:
                 self._take(event)
 
     def _replace(self, found: ObjectList) -> None:
+        """Take a whole list; what was written by ourselves after it was made stays until the watch catches up."""
         fresh = {key_of(obj): obj for obj in found.items}
-        for key in [key for key in self.store if key not in fresh]:
+        listed = {str(obj["metadata"].get("uid")) for obj in found.items}
+        later = {key for key in self._assumed if key in self.store and _version(self.store[key]) > _number(found)}
+        for key in [key for key in self.store if key not in fresh and key not in later]:
             self._remove(key)
         for key, obj in fresh.items():
             old = self.store.get(key)
-            if old is None or old["metadata"].get("resourceVersion") != obj["metadata"].get("resourceVersion"):
+            unchanged = old is not None and _version(old) == _version(obj)
+            if not unchanged and key not in later and str(obj["metadata"].get("uid")) not in self._gone:
                 self._put(key, obj)
+        self._gone &= listed
+        self._assumed = later
 
     def _take(self, event: WatchEvent) -> None:
-        if event.kind == "DELETED":
-            self._remove(key_of(event.object))
-        elif event.kind in {"ADDED", "MODIFIED"}:
-            self._put(key_of(event.object), event.object)
         self._version = str(event.object["metadata"].get("resourceVersion") or self._version)
+        if event.kind == "BOOKMARK":
+            return
+        key = key_of(event.object)
+        uid = str(event.object["metadata"].get("uid"))
+        if event.kind == "DELETED":
+            self._gone.discard(uid)
+            there = self.store.get(key)
+            if there is not None and there["metadata"].get("uid") == uid:
+                self._assumed.discard(key)
+                self._remove(key)
+        elif event.kind in {"ADDED", "MODIFIED"} and uid not in self._gone and not self._is_old_news(key, event.object):
+            self._assumed.discard(key)
+            self._put(key, event.object)
+
+    def _is_old_news(self, key: Key, obj: Object) -> bool:
+        """Whether an object is of no later version than the one in the store, of the same life."""
+        there = self.store.get(key)
+        if there is None or there["metadata"].get("uid") != obj["metadata"].get("uid"):
+            return False
+        return _version(obj) <= _version(there)
 
     def _put(self, key: Key, obj: Object) -> None:
         if self._trim is not None:
@@ -194,3 +238,13 @@ class Informer:
             handler(kind, old, new)
         except Exception:  # noqa: BLE001  # one subscriber's mistake must not end the copy that all others rely on
             _log.exception("%s: a handler of %s failed", self.resource.plural, kind)
+
+
+def _version(obj: Object) -> int:
+    """An object's version as a number: comparable within one resource (KEP-5504)."""
+    text = str(obj["metadata"].get("resourceVersion") or "")
+    return int(text) if text.isdigit() else 0
+
+
+def _number(found: ObjectList) -> int:
+    return int(found.resource_version) if found.resource_version.isdigit() else 0
