@@ -1,5 +1,7 @@
 """What ARP and NDP have in common here: the table of addresses an interface answers for, and bursts of announcements.
 
+An address is an integer: 32 bits for ARP, 128 for NDP.
+
 A burst is five rounds, 1.1 s apart, the first at once (spec/speaker.md 2.4); it restarts when an address is announced
 anew. A node that stops announcing sends nothing.
 """
@@ -10,7 +12,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from metallb.api.net import Address
 from metallb.protocols.ethernet import Mac
 
 ROUNDS = 5
@@ -33,8 +34,8 @@ class TableChanged:
     `renewed` are those to announce again although they were in the table before.
     """
 
-    addresses: frozenset[Address]
-    renewed: frozenset[Address] = frozenset()
+    addresses: frozenset[int]
+    renewed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Send:
     """A frame to put on the wire. `counter` is counted for `address` when it could be sent."""
 
     frame: bytes
-    address: Address
+    address: int
     counter: Counter
 
 
@@ -60,7 +61,7 @@ class Send:
 class Count:
     """Something to count that sends nothing."""
 
-    address: Address
+    address: int
     counter: Counter
 
 
@@ -75,14 +76,14 @@ class Drop:
 class JoinGroup:
     """Listen to a multicast address from now on."""
 
-    group: Address
+    group: int
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveGroup:
     """Stop listening to a multicast address."""
 
-    group: Address
+    group: int
 
 
 Effect: TypeAlias = Send | Count | Drop | JoinGroup | LeaveGroup
@@ -92,16 +93,16 @@ Effect: TypeAlias = Send | Count | Drop | JoinGroup | LeaveGroup
 class Bursts:
     """When which address is announced next. `frames` makes the frames of one round of an address."""
 
-    frames: Callable[[Address], Iterable[bytes]]
-    _due: dict[Address, tuple[float, int]] = field(default_factory=dict)
+    frames: Callable[[int], Iterable[bytes]]
+    _due: dict[int, tuple[float, int]] = field(default_factory=dict)
 
-    def start(self, addresses: Iterable[Address], now: float) -> list[Effect]:
+    def start(self, addresses: Iterable[int], now: float) -> list[Effect]:
         """Begins a burst for each address; the first round goes out at once."""
         for address in addresses:
             self._due[address] = (now, ROUNDS)
         return self.tick(now)
 
-    def stop(self, addresses: Iterable[Address]) -> None:
+    def stop(self, addresses: Iterable[int]) -> None:
         """No further round of these addresses."""
         for address in addresses:
             self._due.pop(address, None)

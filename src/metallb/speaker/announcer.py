@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from metallb.advertisement.interfaces import Interface
 from metallb.advertisement.layer2 import Announce
 from metallb.api.net import Address, InterfaceName, ServiceKey
-from metallb.protocols.announcing import InterfaceChanged, TableChanged
+from metallb.protocols.announcing import InterfaceChanged
 from metallb.speaker.link import Link, Observer, open_link
 from metallb.telemetry import logs
 
@@ -67,7 +67,7 @@ class Announcer:
             self._due.cancel()
             self._due = None
         for index, link in self._links.items():
-            link.feed(TableChanged(self._table(self._interfaces[index].name)))
+            link.answer_for(self._table(self._interfaces[index].name))
 
     def close(self) -> None:
         """Stops answering."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from metallb.advertisement.interfaces import Interface
-from metallb.api.net import Address
+from metallb.api.net import Address, Family
 from metallb.protocols.announcing import (
     Count,
     Counter,
@@ -18,6 +18,7 @@ from metallb.protocols.announcing import (
     JoinGroup,
     LeaveGroup,
     Send,
+    TableChanged,
 )
 from metallb.protocols.arp.responder import ArpResponder
 from metallb.protocols.ethernet import ETHERTYPE_ARP, ETHERTYPE_IPV6
@@ -50,6 +51,7 @@ class Responder:
         self,
         interface: Interface,
         protocol: str,
+        family: Family,
         sock: PacketSocket,
         machine: Machine[Input, Effect],
         observer: Observer,
@@ -57,12 +59,18 @@ class Responder:
         """Answers from now on."""
         self._interface = interface
         self._protocol = protocol
+        self._family: Family = family
         self._socket = sock
         self._observer = observer
         self._groups = Groups(interface.index)
         self._driver: Driver[Input, Effect] = Driver(machine, self._perform)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._read)
+
+    def answer_for(self, addresses: Iterable[Address]) -> None:
+        """From now on it answers for exactly these, as far as they are of its family."""
+        values = frozenset(address.value for address in addresses if address.family == self._family)
+        self._driver.feed(TableChanged(values))
 
     def feed(self, event: Input) -> None:
         """Hands an event to the machine."""
@@ -91,15 +99,15 @@ class Responder:
         match effect:
             case Send(frame, address, counter):
                 if self._attempt("send", lambda: self._socket.send(frame)):
-                    self._observer.count(counter, address)
+                    self._observer.count(counter, Address(self._family, address))
             case Count(address, counter):
-                self._observer.count(counter, address)
+                self._observer.count(counter, Address(self._family, address))
             case Drop(reason):
                 self._observer.drop(self._protocol, reason)
             case JoinGroup(group):
-                self._attempt("join", lambda: self._groups.join(group))
+                self._attempt("join", lambda: self._groups.join(Address(6, group)))
             case LeaveGroup(group):
-                self._groups.leave(group)
+                self._groups.leave(Address(6, group))
 
     def _attempt(self, what: str, action: Callable[[], None]) -> bool:
         try:
@@ -117,6 +125,11 @@ class Link:
     def __init__(self, responders: list[Responder]) -> None:
         """Owns them from now on."""
         self._responders = responders
+
+    def answer_for(self, addresses: frozenset[Address]) -> None:
+        """From now on the interface answers for exactly these."""
+        for responder in self._responders:
+            responder.answer_for(addresses)
 
     def feed(self, event: Input) -> None:
         """Hands an event to each."""
@@ -141,11 +154,11 @@ def open_link(interface: Interface, observer: Observer) -> Link:
     try:
         if interface.answers_arp:
             arp = PacketSocket(interface.name, ETHERTYPE_ARP, ARP_REQUESTS)
-            responders.append(Responder(interface, "arp", arp, ArpResponder(interface.mac), observer))
+            responders.append(Responder(interface, "arp", 4, arp, ArpResponder(interface.mac), observer))
         if interface.answers_ndp and interface.link_local is not None:
             ndp = PacketSocket(interface.name, ETHERTYPE_IPV6, NEIGHBOUR_SOLICITATIONS)
             machine = NdpResponder(interface.mac, interface.link_local)
-            responders.append(Responder(interface, "ndp", ndp, machine, observer))
+            responders.append(Responder(interface, "ndp", 6, ndp, machine, observer))
     except OSError:
         Link(responders).close()
         raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from metallb.api.net import Address
 from metallb.protocols.announcing import (
     Bursts,
     Count,
@@ -27,10 +26,10 @@ from metallb.protocols.ethernet import BROADCAST, Mac
 
 @dataclass(slots=True)
 class ArpResponder:
-    """A machine (protocols/machine.py) for one interface; only the IPv4 addresses of its table concern it."""
+    """A machine (protocols/machine.py) for one interface; addresses are integers of 32 bits."""
 
     mac: Mac
-    table: frozenset[Address] = frozenset()
+    table: frozenset[int] = frozenset()
     _bursts: Bursts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,7 +54,7 @@ class ArpResponder:
         return self._bursts.deadline()
 
     def _replace(self, event: TableChanged, now: float) -> list[Effect]:
-        wanted = frozenset(address for address in event.addresses if address.family == 4)  # noqa: PLR2004  # IPv4
+        wanted = event.addresses
         self._bursts.stop(self.table - wanted)
         fresh = (wanted - self.table) | (wanted & event.renewed)
         self.table = wanted
@@ -70,7 +69,7 @@ class ArpResponder:
             return [Drop("not-a-request")]
         if request.destination not in (BROADCAST, self.mac):
             return [Drop("other-destination")]
-        address = Address(4, request.target_ip)
+        address = request.target_ip
         if address not in self.table:
             return [Drop("not-ours")]
         reply = ArpPacket(
@@ -84,7 +83,7 @@ class ArpResponder:
         )
         return [Count(address, "requests_received"), Send(reply.encode(), address, "responses_sent")]
 
-    def _round(self, address: Address) -> Iterable[bytes]:
+    def _round(self, address: int) -> Iterable[bytes]:
         """A request and a reply, both broadcast: hosts update their caches on the one or on the other."""
         for operation in (REQUEST, REPLY):
             yield ArpPacket(
@@ -92,7 +91,7 @@ class ArpResponder:
                 source=self.mac,
                 operation=operation,
                 sender_mac=self.mac,
-                sender_ip=address.value,
+                sender_ip=address,
                 target_mac=BROADCAST,
-                target_ip=address.value,
+                target_ip=address,
             ).encode()

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from metallb.api.net import Address
 from metallb.protocols.announcing import (
     Bursts,
     Count,
@@ -42,14 +41,14 @@ from metallb.protocols.ndp.packet import (
 
 @dataclass(slots=True)
 class NdpResponder:
-    """A machine (protocols/machine.py) for one interface; only the IPv6 addresses of its table concern it.
+    """A machine (protocols/machine.py) for one interface; addresses are integers of 128 bits.
 
     `link_local` is the interface's own address, from which it speaks.
     """
 
     mac: Mac
     link_local: int
-    table: frozenset[Address] = frozenset()
+    table: frozenset[int] = frozenset()
     _bursts: Bursts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,7 +73,7 @@ class NdpResponder:
         return self._bursts.deadline()
 
     def _replace(self, event: TableChanged, now: float) -> list[Effect]:
-        wanted = frozenset(address for address in event.addresses if address.family == 6)  # noqa: PLR2004  # IPv6
+        wanted = event.addresses
         before, after = _groups(self.table), _groups(wanted)
         effects: list[Effect] = [LeaveGroup(group) for group in sorted(before - after)]
         effects += [JoinGroup(group) for group in sorted(after - before)]
@@ -92,7 +91,7 @@ class NdpResponder:
             return [Drop("not-a-solicitation")]
         if request.source == self.link_local:
             return [Drop("own")]
-        address = Address(6, request.target)
+        address = request.target
         if address not in self.table:
             return [Drop("not-ours")]
         return [Count(address, "requests_received"), Send(self._reply(request).encode(), address, "responses_sent")]
@@ -103,9 +102,9 @@ class NdpResponder:
         to = request.link_layer or request.source_mac
         return self._advertisement(request.target, request.source, to, SOLICITED | OVERRIDE)
 
-    def _round(self, address: Address) -> Iterable[bytes]:
+    def _round(self, address: int) -> Iterable[bytes]:
         """One unsolicited advertisement to all nodes, which overrides what they have cached."""
-        yield self._advertisement(address.value, ALL_NODES, multicast_mac(ALL_NODES), OVERRIDE).encode()
+        yield self._advertisement(address, ALL_NODES, multicast_mac(ALL_NODES), OVERRIDE).encode()
 
     def _advertisement(self, target: int, destination: int, destination_mac: Mac, flags: int) -> NdpPacket:
         return NdpPacket(
@@ -120,5 +119,5 @@ class NdpResponder:
         )
 
 
-def _groups(table: Iterable[Address]) -> frozenset[Address]:
-    return frozenset(Address(6, solicited_node(address.value)) for address in table)
+def _groups(table: Iterable[int]) -> frozenset[int]:
+    return frozenset(solicited_node(address) for address in table)
