@@ -136,7 +136,10 @@ class _Apply:
         rest = self.held_after(merged, gone)
         rest = self.held_after(merged, fieldset.difference(held, fieldset.union(rest, named(wanted, schema))))
         lost = fieldset.intersection(fieldset.difference(held, rest), gone)
-        return remove(merged, lost, schema, emptied="absent" if schema.definition else "empty")
+        if not lost:
+            return merged
+        rest_of_it = remove(merged, lost, schema, emptied="absent")
+        return merge(rest_of_it, self.applied, schema, drop_nulls=bool(schema.definition))  # it may apply empty maps
 
     def held_after(self, merged: Object, gone: FieldSet) -> FieldSet:
         """What the object still holds once fields are removed."""

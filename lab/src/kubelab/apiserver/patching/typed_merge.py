@@ -10,8 +10,8 @@ from kubelab.apiserver.patching.typed import ANYTHING, Shape, child, element, gr
 from kubelab.apiserver.schema.model import Schema
 from kubelab.objects import Json, Object
 
-Emptied: TypeAlias = Literal["null", "empty", "absent"]
-"""What becomes of a map or list that lost all it held, but is not itself to be removed."""
+Emptied: TypeAlias = Literal["null", "absent"]
+"""What becomes of a field that lost all it held, but is not itself to be removed."""
 
 
 def merge(live: Object, applied: Object, schema: Schema, *, drop_nulls: bool) -> Object:
@@ -123,14 +123,13 @@ def _remove_fields(value: Object, fields: FieldSet, schema: Schema, emptied: Emp
             rest[name] = part
         elif not is_member(node):
             left = _remove(part, node, child(schema, name), emptied)
-            if left is None and emptied == "empty":
-                left = [] if isinstance(part, list) else {}
             if left is not None or emptied == "null":
                 rest[name] = left
     return rest or None
 
 
 def _remove_items(items: list[Json], fields: FieldSet, schema: Schema, emptied: Emptied) -> list[Json] | None:
+    """The items that stay; each keeps its key, or it would be no item."""
     kind = schema.items or ANYTHING
     rest: list[Json] = []
     for item in items:
@@ -138,7 +137,9 @@ def _remove_items(items: list[Json], fields: FieldSet, schema: Schema, emptied: 
         if node is None:
             rest.append(item)
         elif not is_member(node):
-            rest.append(_remove(item, node, kind, emptied))
+            key = {name: item[name] for name in schema.list_keys if name in item} if isinstance(item, dict) else {}
+            left = _remove(item, node, kind, emptied)
+            rest.append({**key, **(left or {})} if key else left)
     return rest or None
 
 
