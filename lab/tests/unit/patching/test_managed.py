@@ -144,7 +144,7 @@ def test_status_and_spec_are_written_through_their_own_doors(track: Callable[...
     port: Object = {"port": 80, "protocol": "TCP"}
     service: Object = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}}
     service |= {"spec": {"ports": [port]}, "status": {"loadBalancer": {}}}
-    spec = {
+    spec: Object = {
         "f:spec": {"f:ports": {".": {}, 'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:protocol": {}}}}
     }
     service["metadata"]["managedFields"] = track(None, service, "user")

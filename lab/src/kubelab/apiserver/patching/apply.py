@@ -165,7 +165,7 @@ class _Apply:
         if self.owner.manager == last_applied.MANAGER:
             merged = last_applied.renewed(merged, self.applied)
         entries = None if self.live is None else ownership.entries(self.live)
-        done = managed.with_entries(merged, ownership.encode(ownership.capped(after), entries))
+        done = managed.with_entries(merged, ownership.encode(after, entries))
         return self.live if self.live is not None and done == self.live else done
 
 
