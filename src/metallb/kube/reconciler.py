@@ -131,7 +131,7 @@ class Reconciler(Generic[Q]):
         """Works until cancelled; work under way is cancelled with it."""
         async with asyncio.TaskGroup() as group:
             while True:
-                events, self._inbox = self._inbox, []
+                events, self._inbox = dict.fromkeys(self._inbox), []  # twice in one batch is once: work starts after it
                 self._woken.clear()
                 now = self._clock()
                 started = [key for event in events for key in self._queue.feed(event, now)]
