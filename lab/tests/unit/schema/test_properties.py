@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubelab.apiserver.schema.builtin import Types
-from kubelab.apiserver.schema.decode import check_types
+from kubelab.apiserver.schema.decode import _NOWHERE, _holds, _misfits, check_types
 from kubelab.apiserver.schema.default import apply_defaults
 from kubelab.apiserver.schema.model import Schema
 from kubelab.apiserver.schema.prune import duplicate_fields, prune
@@ -124,6 +124,7 @@ BODIES = st.recursive(
 @given(value=BODIES)
 def test_no_body_of_a_built_in_kind_raises(kinds: list[tuple[GroupVersionKind, Schema]], value: Json) -> None:
     for kind, schema in kinds:
+        assert _holds(schema, value) is not any(_misfits(schema, value, _NOWHERE))
         if check_types(schema, value, kind) is None and isinstance(value, dict):
             kept, _ = prune(schema, value)
             done = apply_defaults(schema, kept)

