@@ -28,7 +28,7 @@ class FieldError:
         return f"{self.field}: {self.text}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ApiError(Exception):
     """A request that ends in a `Status`: HTTP code, machine-readable reason, sentence and details."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class DecodeError(Exception):
     """The frame is no valid Neighbour Solicitation or Advertisement; `code` is short and stable, for counters."""
 

@@ -1,0 +1,130 @@
+"""What all tests of the product share: short ways to write the objects that they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from metallb.api import v1beta1
+from metallb.api.core import (
+    LabelSelector,
+    LoadBalancerIngress,
+    LoadBalancerStatus,
+    ObjectMeta,
+    ServicePort,
+    ServiceSpec,
+    ServiceStatus,
+)
+from metallb.api.core import Service as ServiceModel
+
+ServiceFactory = Callable[..., ServiceModel]
+PoolFactory = Callable[..., v1beta1.IPAddressPool]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="write golden files anew instead of comparing with them")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares a text with the golden file of that name, or writes it (`--update`)."""
+    folder = Path(__file__).parent / "golden"
+
+    def check(name: str, text: str) -> None:
+        path = folder / name
+        if request.config.getoption("--update"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        assert text == path.read_text(), f"{name} is not as before: look at the change, then run pytest --update"
+
+    return check
+
+
+@pytest.fixture
+def make_service() -> ServiceFactory:
+    return build_service
+
+
+@pytest.fixture
+def make_pool() -> PoolFactory:
+    return build_pool
+
+
+def build_service(
+    name: str = "web",
+    *,
+    namespace: str = "default",
+    kind: str = "LoadBalancer",
+    cluster_ips: tuple[str, ...] = ("198.18.128.5",),
+    policy: str = "SingleStack",
+    ips: tuple[str, ...] = (),
+    hostname: str = "",
+    annotations: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    ports: tuple[tuple[str, int], ...] = (("TCP", 80),),
+    selector: Mapping[str, str] | None = None,
+    traffic: str = "Cluster",
+    requested: str = "",
+    lb_class: str | None = None,
+    created: str = "",
+    version: str = "1",
+) -> ServiceModel:
+    """A Service as the API shows it."""
+    entries = tuple(LoadBalancerIngress(ip=ip, ip_mode="VIP") for ip in ips)
+    if hostname:
+        entries = (LoadBalancerIngress(hostname=hostname), *entries)
+    return ServiceModel(
+        metadata=ObjectMeta(
+            name=name,
+            namespace=namespace,
+            annotations=dict(annotations or {}),
+            labels=dict(labels or {}),
+            creation_timestamp=created,
+            resource_version=version,
+        ),
+        spec=ServiceSpec(
+            type=kind,
+            cluster_ips=cluster_ips,
+            cluster_ip=cluster_ips[0] if cluster_ips else "",
+            ip_family_policy=policy,
+            ports=tuple(ServicePort(protocol=protocol, port=port) for protocol, port in ports),
+            selector=dict(selector or {"app": "web"}),
+            external_traffic_policy=traffic,
+            load_balancer_ip=requested,
+            load_balancer_class=lb_class,
+        ),
+        status=ServiceStatus(load_balancer=LoadBalancerStatus(ingress=entries)),
+    )
+
+
+def build_pool(
+    name: str = "first",
+    *addresses: str,
+    labels: Mapping[str, str] | None = None,
+    auto_assign: bool = True,
+    avoid_buggy_ips: bool = False,
+    priority: int | None = None,
+    namespaces: tuple[str, ...] = (),
+    namespace_selectors: tuple[Mapping[str, str], ...] = (),
+    service_selectors: tuple[Mapping[str, str], ...] = (),
+) -> v1beta1.IPAddressPool:
+    """An IPAddressPool as a user writes it."""
+    allocation = None
+    if priority is not None or namespaces or namespace_selectors or service_selectors:
+        allocation = v1beta1.ServiceAllocation(
+            priority=priority or 0,
+            namespaces=namespaces,
+            namespace_selectors=tuple(LabelSelector(match_labels=dict(each)) for each in namespace_selectors),
+            service_selectors=tuple(LabelSelector(match_labels=dict(each)) for each in service_selectors),
+        )
+    return v1beta1.IPAddressPool(
+        metadata=ObjectMeta(name=name, namespace="metallb-system", labels=dict(labels or {})),
+        spec=v1beta1.IPAddressPoolSpec(
+            addresses=addresses,
+            auto_assign=auto_assign,
+            avoid_buggy_ips=avoid_buggy_ips,
+            service_allocation=allocation,
+        ),
+    )
