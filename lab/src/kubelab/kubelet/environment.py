@@ -104,11 +104,6 @@ def environment(pod: Pod, container: Container, place: Place, lookup: Lookup) ->
     return values
 
 
-def arguments(container: Container, values: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Command and arguments with their references resolved."""
-    return [expand(item, values) for item in container.command], [expand(item, values) for item in container.args]
-
-
 def data_of(kind: str, obj: Object | None) -> dict[str, bytes]:
     """The keys of a ConfigMap or Secret as bytes; none of nothing."""
     if obj is None:

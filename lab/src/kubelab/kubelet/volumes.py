@@ -72,7 +72,7 @@ _Row: TypeAlias = tuple[str, bytes, int | None]
 def _source(source: Source, pod: Pod, place: Place, lookup: Lookup, tokens: Tokens) -> list[_Row]:
     match source:
         case Keys():
-            return _keys(source, pod, lookup)
+            return _keys(source, lookup)
         case DownwardFile(path, field_path, mode):
             return [(path, field_value(pod, place, field_path).encode(), mode)]
         case Token(path):
@@ -82,7 +82,7 @@ def _source(source: Source, pod: Pod, place: Place, lookup: Lookup, tokens: Toke
             return [(path, token.encode(), None)]
 
 
-def _keys(source: Keys, pod: Pod, lookup: Lookup) -> list[_Row]:
+def _keys(source: Keys, lookup: Lookup) -> list[_Row]:
     obj = lookup(source.kind, source.name)
     if obj is None:
         if source.optional:
