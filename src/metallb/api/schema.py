@@ -167,6 +167,8 @@ def _render(info: types.Type) -> JsonSchema:
 
 
 def _render_collection(info: types.Type) -> JsonSchema | None:
+    if isinstance(info, types.DictType) and isinstance(info.value_type, types.AnyType):
+        return {"type": "object"}
     if isinstance(info, types.DictType):
         return {"type": "object", "additionalProperties": _render(info.value_type)}
     if isinstance(info, types.VarTupleType):

@@ -30,13 +30,7 @@ def _values_refused() -> list[Object]:
     return [one for one in lines if not one["name"].startswith("value rule")]
 
 
-def _metallb_objects() -> list[Object]:
-    by_rule = ("connect time", "EnableGracefulRestart")
-    lines = [one for one in _exchanges("metallb") if one["method"] == "POST"]
-    return [one for one in lines if not any(words in str(one["response"]) for words in by_rule)]
-
-
-RECORDED = {"refused_value": _values_refused, "metallb_object": _metallb_objects}
+RECORDED = {"refused_value": _values_refused}
 """Fixtures that stand for each of some recorded exchanges."""
 
 
@@ -98,10 +92,3 @@ def widget_schema() -> Object:
 @pytest.fixture(scope="session")
 def widget(widget_schema: Object) -> Schema:
     return schema_of(widget_schema)
-
-
-@pytest.fixture(scope="session")
-def metallb_schemas() -> dict[str, Object]:
-    """The fields, types and bounds of MetalLB's kinds that the recorded objects touch, by kind and version."""
-    schemas: dict[str, Object] = json.loads((Path(__file__).parent / "metallb_types.json").read_text(encoding="utf-8"))
-    return schemas

@@ -20,10 +20,8 @@ def test_a_schema_that_is_not_structural_is_refused_in_the_words_of_the_real_ser
     assert message == f'CustomResourceDefinition.apiextensions.k8s.io "gadgets.lab.example.org" is invalid: [{errors}]'
 
 
-def test_an_accepted_schema_has_no_errors(widget_schema: Object, metallb_schemas: dict[str, Object]) -> None:
+def test_an_accepted_schema_has_no_errors(widget_schema: Object) -> None:
     assert check(widget_schema) == []
-    for schema in metallb_schemas.values():
-        assert check(schema) == []
 
 
 def field(**schema: Any) -> Object:

@@ -24,17 +24,6 @@ def test_a_widget_is_refused_in_the_words_of_the_real_server(judge: Any, widget:
         assert judge.message(refused_value["body"], errors) == refused_value["response"].get("message", "")
 
 
-def test_an_object_of_metallb_is_judged_as_by_the_real_server(
-    judge: Any, metallb_schemas: dict[str, Object], metallb_object: Object
-) -> None:
-    body = metallb_object["body"]
-    schema = schema_of(metallb_schemas[f"{body['kind']} {body['apiVersion'].partition('/')[2]}"])
-    obj, unknown = judge.decoded(schema, body)
-    expected = metallb_object["response"]["message"] if metallb_object["status"] == 422 else ""
-    assert judge.message(body, judge.errors(schema, obj)) == expected
-    assert unknown == judge.warnings(metallb_object)
-
-
 def test_an_accepted_widget_has_the_recorded_spec(judge: Any, widget: Schema, exchanges: Any) -> None:
     accepted = [one for one in exchanges("crds") if one["method"] == "POST" and one["status"] == 201]
     widgets = [one for one in accepted if one["body"]["kind"] == "Widget"]
