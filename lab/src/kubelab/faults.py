@@ -131,11 +131,12 @@ def drop_rules(port: str, share: float, direction: Direction) -> str:
     hooks = {"ingress": (Direction.FROM, Direction.BOTH), "egress": (Direction.TO, Direction.BOTH)}
     parts = round(share * SHARE_STEPS)
     chosen = [hook for hook, directions in hooks.items() if direction in directions]
+    chance = "" if parts == SHARE_STEPS else f"numgen random mod {SHARE_STEPS} < {parts} "
     if parts:
         lines.append(f"add table {table}")
         for hook in chosen:
             lines.append(f'add chain {table} {hook} {{ type filter hook {hook} device "{port}" priority 0; }}')
-            lines.append(f"add rule {table} {hook} numgen random mod {SHARE_STEPS} < {parts} counter drop")
+            lines.append(f"add rule {table} {hook} {chance}counter drop")
     return "\n".join(lines) + "\n"
 
 
@@ -295,8 +296,8 @@ def _drops(scene: Scene) -> Iterator[Fault]:
 
 
 def _parts(expressions: Json) -> int:
-    """The number that a drop rule compares with."""
-    return next(int(each["match"]["right"]) for each in expressions if "match" in each)
+    """The number that a drop rule compares with; one that compares nothing drops all."""
+    return next((int(each["match"]["right"]) for each in expressions if "match" in each), SHARE_STEPS)
 
 
 def _pauses(scene: Scene) -> Iterator[Fault]:

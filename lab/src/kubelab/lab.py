@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubelab import faults, launch, places, processes, state
+from kubelab import faults, launch, places, preflight, processes, state
 from kubelab.cluster import Cluster, Plan, parse, plan
 from kubelab.faults import Direction, Fault, Scene
 from kubelab.launch import Options
@@ -120,6 +120,7 @@ class Lab:
         """Start a lab and wait until its API answers and all its nodes are ready; it goes on without this process.
 
         Raises:
+            PreflightError: this machine cannot run a lab.
             LabRunsError: a lab of that name runs.
             StartError: it did not get ready; nothing of it runs.
             ValueError: no lab can have that name.
@@ -127,6 +128,7 @@ class Lab:
         """
         layout = state.layout(name)
         chosen = options or Options()
+        preflight.check()
         try:
             lifeline = await launch.start(layout, cluster or Cluster.default(), chosen)
         except asyncio.CancelledError:

@@ -85,6 +85,7 @@ async def start(files: Layout, cluster: Cluster, options: Options) -> int | None
         failure = await _follow(told, options.told)
         await first.wait()
         if failure is not None:
+            await _end_init(files)
             raise StartError(failure or f"the lab's init ended without a word; its log: {files.log('init')}")
         return lifeline.keep() if lifeline else None
 

@@ -6,6 +6,7 @@ the process, so a lab that was killed is known to be dead without asking any pro
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -177,8 +178,8 @@ def claim(files: Layout) -> int:
         OSError: the folder cannot be written.
     """
     while True:
-        files.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         try:
+            files.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
             lock = os.open(files.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             continue  # a `down` took the folder away in between
@@ -235,8 +236,9 @@ def remove_folder(files: Layout) -> None:
     _empty(files)
     files.lock.unlink(missing_ok=True)
     files.directory.rmdir()
-    if files.root == Path(DEFAULT_ROOT) and not any(files.root.iterdir()):
-        files.root.rmdir()
+    if files.root == Path(DEFAULT_ROOT):
+        with contextlib.suppress(OSError):  # other labs are in it
+            files.root.rmdir()
 
 
 def read_record(files: Layout) -> Record:

@@ -1,7 +1,7 @@
 """The lab's network as commands for `ip -batch` and kernel settings: what to do, not doing it. Pure.
 
-`ip -batch` rather than a netlink library: the default lab's network takes six runs of 3 ms each, a tenth of what importing
-a netlink library takes, and the commands can be read and tried by hand.
+`ip -batch` rather than a netlink library: the default lab's network takes six runs of 3 ms each, a tenth of what
+importing such a library takes, and the commands can be read and tried by hand.
 """
 
 from __future__ import annotations
