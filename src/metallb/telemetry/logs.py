@@ -19,7 +19,8 @@ from collections.abc import Mapping, MutableMapping
 from typing import IO, Any, Final
 
 import msgspec
-import structlog
+
+from metallb.telemetry.lean_structlog import BoundLoggerBase
 
 LEVELS: Final = {"all": 0, "debug": 10, "info": 20, "warn": 30, "error": 40, "none": 100}
 """The values of `--log-level` by rising severity."""
@@ -87,7 +88,7 @@ def _caller(depth: int) -> str:
     return f"{name[name.rfind('/') + 1 :]}:{frame.f_lineno}"
 
 
-class Logger(structlog.BoundLoggerBase):
+class Logger(BoundLoggerBase):
     """Writes messages with the fields it was bound to. `bind(**fields)` (inherited) returns one with more fields.
 
     The message is positional only, so that `event=` and `msg`-like keys stay free for fields.

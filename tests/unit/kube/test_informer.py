@@ -14,7 +14,7 @@ from metallb.api.core import EndpointSlice, Service
 from metallb.kube import informer as informer_module
 from metallb.kube.backoff import Backoff
 from metallb.kube.client import KubeClient
-from metallb.kube.errors import ForbiddenError, NotFoundError
+from metallb.kube.errors import ForbiddenError, NotFoundError, RetryLaterError
 from metallb.kube.informer import Informer
 from metallb.kube.objects import Key
 from metallb.kube.resources import ENDPOINT_SLICES, SERVICES
@@ -220,10 +220,10 @@ async def test_an_outage_leaves_the_cache_as_it_was_and_says_how_old_it_is(
         now[0] = 160.0
         assert cache.state() == {"a": "3"}
         assert cache.informer.stale_for_s() == 60.0
-        assert cache.informer.error is not None
+        assert isinstance(cache.informer.error, RetryLaterError)
         server.then(stream(event("MODIFIED", service("a", "9")), hold=hold))
         await cache.until(lambda: cache.state() == {"a": "9"})
-        assert cache.informer.error is None
+        assert not cache.informer.error
         assert cache.informer.stale_for_s() == 0.0
 
 

@@ -54,7 +54,7 @@ async def test_each_key_is_worked_on_once() -> None:
     ids=["failed", "failed for good", "again", "unavailable", "conflict", "invalid", "mistake"],
 )
 async def test_an_outcome_decides_what_comes_next(first: Any, runs: int, failed: int, conflicts: int) -> None:
-    outcomes = [first, Done()]
+    outcomes: list[Outcome | Exception] = [first, Done()]
     count = 0
 
     async def reconcile(_key: str) -> Outcome:
