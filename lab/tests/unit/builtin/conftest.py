@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kubelab.apiserver.builtin import strategies
+from kubelab.apiserver.builtin import admission, strategies
 from kubelab.apiserver.errors import ApiError, invalid
 from kubelab.apiserver.request import User
 from kubelab.apiserver.resources import Context, Registry, ResourceInfo, Settings, Strategy, catalogue
@@ -52,6 +52,8 @@ class Desk:
         self.shared: dict[str, Any] = {}
         self.draw = random.Random(7).randrange
         self.now = NOW
+        self.admission = False
+        self.warnings: list[str] = []
 
     def info(self, resource: GroupResource) -> ResourceInfo:
         info = self.registry.by_group_resource(resource)
@@ -93,8 +95,12 @@ class Desk:
         if not strategy.status_on_create:
             obj.pop("status", None)
         strategy.default(obj)
+        if self.admission:
+            admission.admit("CREATE", obj, None, context)
         strategy.prepare_create(obj, context)
         self._judge(strategy.validate_create(obj, context), info, name)
+        if self.admission:
+            self.warnings = admission.judge("CREATE", obj, None, context)
         if not context.dry_run:
             self.store.objects[resource, namespace, name] = copy.deepcopy(obj)
         return obj
@@ -143,6 +149,18 @@ def merged(obj: Object, patch: Object) -> None:
 @pytest.fixture
 def desk() -> Desk:
     return Desk()
+
+
+@pytest.fixture
+def guarded() -> Desk:
+    """A desk with admission, and what every cluster has: the default namespace and its account."""
+    desk = Desk()
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}
+    desk.create(GroupResource("", "namespaces"), namespace)
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+    desk.create(GroupResource("", "serviceaccounts"), account)
+    desk.admission = True
+    return desk
 
 
 @pytest.fixture

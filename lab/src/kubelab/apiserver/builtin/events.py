@@ -1,4 +1,4 @@
-"""Event: one storage, two groups. How an event reads in each, and its rules."""
+"""Event: one storage, two groups; what an event always shows in each, and its rules."""
 
 from __future__ import annotations
 
@@ -12,18 +12,6 @@ from kubelab.apiserver.errors import FieldError
 from kubelab.apiserver.resources import Context
 from kubelab.objects import Object
 
-# Field of core/v1, field of events.k8s.io/v1.
-_NAMES: Final = (
-    ("involvedObject", "regarding"),
-    ("message", "note"),
-    ("reportingComponent", "reportingController"),
-    ("source", "deprecatedSource"),
-    ("firstTimestamp", "deprecatedFirstTimestamp"),
-    ("lastTimestamp", "deprecatedLastTimestamp"),
-    ("count", "deprecatedCount"),
-)
-_TO_CORE: Final = {new: old for old, new in _NAMES}
-_FROM_CORE: Final = dict(_NAMES)
 # What is shown even where it is empty.
 _CORE_SHOWN: Final[Object] = {
     "involvedObject": {},
@@ -42,29 +30,6 @@ _NEW_SHOWN: Final[Object] = {
     "deprecatedLastTimestamp": None,
 }
 _LONGEST_NOTE_BYTES: Final = 1024
-
-
-def to_core(event: Object) -> Object:
-    """An event of events.k8s.io/v1 as core/v1, as it is stored; one of core/v1 as it is."""
-    return _renamed(event, _TO_CORE, _CORE_SHOWN, "v1") if event.get("apiVersion") != "v1" else event
-
-
-def from_core(event: Object) -> Object:
-    """An event of core/v1 as events.k8s.io/v1."""
-    renamed = _renamed(event, _FROM_CORE, _NEW_SHOWN, "events.k8s.io/v1")
-    for field in ("reportingController", "reportingInstance", "note", "type"):
-        if renamed.get(field) == "":
-            del renamed[field]
-    return renamed
-
-
-def _renamed(event: Object, words: dict[str, str], shown: Object, version: str) -> Object:
-    renamed = {words.get(key, key): value for key, value in event.items()}
-    if "apiVersion" in event:
-        renamed["apiVersion"] = version
-    for key, value in shown.items():
-        renamed.setdefault(key, dict(value) if isinstance(value, dict) else value)
-    return renamed
 
 
 class EventStrategy(Kind):

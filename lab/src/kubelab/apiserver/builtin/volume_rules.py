@@ -81,7 +81,9 @@ def _projected_errors(source: Object, path: str) -> list[FieldError]:
             errors.append(
                 fields.invalid(f"{place}.serviceAccountToken.expirationSeconds", token["expirationSeconds"], refused)
             )
-        for kind in ("secret", "configMap"):
-            if one.get(kind) is not None and not one[kind].get("name"):
-                errors.append(fields.required(f"{place}.{kind}.name"))
+        errors += [
+            fields.required(f"{place}.{kind}.name")
+            for kind in ("secret", "configMap")
+            if one.get(kind) is not None and not one[kind].get("name")
+        ]
     return errors

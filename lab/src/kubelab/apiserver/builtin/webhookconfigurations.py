@@ -121,9 +121,11 @@ _PLURALS: Final = {"apiGroups": "API groups", "apiVersions": "API versions", "op
 def client_errors(config: Object, path: str) -> list[FieldError]:
     """Errors of how to reach a webhook: by an address or by a Service, not by both."""
     url, service = config.get("url"), config.get("service")
-    if (url is None) == (service is None):
-        return [fields.required(path, "exactly one of url or service is required")]
-    return _url_errors(url, f"{path}.url") if service is None else _service_errors(service, f"{path}.service")
+    if url is not None and service is None:
+        return _url_errors(url, f"{path}.url")
+    if service is not None and url is None:
+        return _service_errors(service, f"{path}.service")
+    return [fields.required(path, "exactly one of url or service is required")]
 
 
 def _url_errors(url: str, path: str) -> list[FieldError]:
