@@ -72,8 +72,11 @@ def decide(
         _place(daemon_set, name, fit, by_node.get(name, []), rule, work)
     for name, there in by_node.items():
         if name not in nodes:
-            work.remove |= {pod["metadata"]["name"]: pod for pod in there if not pods.node_of(pod)}
-    if rule.rolling:
+            work.remove |= {
+                pod["metadata"]["name"]: pod for pod in there if not (pods.node_of(pod) or pods.is_deleting(pod))
+            }
+    if rule.rolling and not work.create_on and not work.remove:
+        # A node that is just being served counts for the rollout once its new pod can be seen.
         _roll(by_node, fits, digest, rule, now, work)
     return Decision(_writes(daemon_set, work, digest, draw))
 
@@ -209,10 +212,10 @@ def _place(
     runs, continues = fit
     if runs and not there:
         work.create_on.append(node)
-    if not continues:
-        work.remove |= {pod["metadata"]["name"]: pod for pod in there}
-        return
     alive = [pod for pod in there if not pods.is_deleting(pod)]
+    if not continues:
+        work.remove |= {pod["metadata"]["name"]: pod for pod in alive}
+        return
     for pod in alive:
         if pods.is_terminal(pod):
             reason, text, warning = _ENDED[pod["status"]["phase"]]
@@ -280,7 +283,7 @@ def _judge(
 
 def _writes(daemon_set: Object, work: _Work, digest: str, draw: Draw) -> tuple[Write, ...]:
     made = tuple(_create(daemon_set, node, digest, draw) for node in dict.fromkeys(work.create_on))
-    gone = tuple(_delete(daemon_set, pod) for pod in work.remove.values() if not pods.is_deleting(pod))
+    gone = tuple(_delete(daemon_set, pod) for pod in work.remove.values())
     together: tuple[Write, ...] = (Together((*made, *gone)),) if made or gone else ()
     return (*work.say, *together)
 

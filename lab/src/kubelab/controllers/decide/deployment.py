@@ -39,13 +39,14 @@ class _Plan:
 
     def size(self, replica_set: Object) -> Size:
         status = replica_set.get("status") or {}
-        name = replica_set["metadata"]["name"]
+        name, wanted = replica_set["metadata"]["name"], rollout.replicas(replica_set["spec"])
         names = [rs["metadata"]["name"] for rs in revisions.age_order(list(self.after.values()))]
         most = revisions.annotations_of(replica_set).get(revisions.MOST, "")
         return Size(
             name=name,
-            wanted=rollout.replicas(replica_set["spec"]),
-            available=int(status.get("availableReplicas") or 0),
+            wanted=wanted,
+            # A status from before it was made smaller counts pods that are about to go.
+            available=min(wanted, int(status.get("availableReplicas") or 0)),
             order=names.index(name),
             before=int(most) if most.isdigit() else 0,
         )

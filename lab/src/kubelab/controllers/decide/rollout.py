@@ -107,15 +107,15 @@ def scaled(active: Sequence[Size], rule: Limits, total_before: int) -> dict[str,
     grow = to_add > 0
     largest_first = sorted(active, key=lambda size: (-size.wanted, -size.order if grow else size.order))
     sizes: dict[str, int] = {}
-    added = 0
     for size in largest_first:
         part = _proportion(size, rule, total_before)
-        part = min(part, to_add - added) if grow else max(part, to_add - added)
-        sizes[size.name] = size.wanted + (part if to_add else 0)
-        added += part if to_add else 0
-    if largest_first:
-        first = largest_first[0].name
-        sizes[first] = max(0, sizes[first] + to_add - added)
+        part = max(0, min(part, to_add)) if grow else min(0, max(part, to_add))
+        sizes[size.name] = size.wanted + part
+        to_add -= part
+    for size in largest_first:  # what rounding left over
+        part = max(to_add, -sizes[size.name])
+        sizes[size.name] += part
+        to_add -= part
     return sizes
 
 
