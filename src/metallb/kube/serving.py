@@ -22,7 +22,6 @@ from typing import Final, Self
 from aiohttp import web
 
 from metallb.kube.access import User, user_may_get, user_of_token
-from metallb.kube.certificates import self_signed
 from metallb.kube.client import KubeClient
 from metallb.kube.credentials import CredentialsError
 from metallb.kube.errors import ApiError
@@ -159,6 +158,8 @@ class MetricsServer(Server):
         self._checked = clock()
         self._stamp: tuple[int, ...] = ()
         if certificates is None:
+            from metallb.kube.certificates import self_signed  # 7 MiB: only where it is needed
+
             load_chain(self._context, *self_signed("metallb", ["localhost"], wall_s=wall()))
         else:
             try:

@@ -74,6 +74,13 @@ def test_a_scraper_reads_what_was_set(value: float, pool: str) -> None:
     assert "process_resident_memory_bytes" in families
 
 
+def test_the_labels_of_a_metric_are_those_that_were_set() -> None:
+    metrics = Metrics(CONTROLLER, process=False)
+    metrics.set(m.ADDRESSES, 1, "p")
+    metrics.set(m.ADDRESSES, 1, "q")
+    assert metrics.labels(m.ADDRESSES) == [("p",), ("q",)]
+
+
 def test_a_removed_sample_is_gone_and_may_be_removed_again() -> None:
     metrics = Metrics(CONTROLLER, process=False)
     metrics.set(m.ADDRESSES, 1, "p")
