@@ -6,7 +6,7 @@ anywhere, so output that shows them cannot be taken for the user's own network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
@@ -19,7 +19,7 @@ CONTROL_PLANE = "control-plane"
 WORKER = "worker"
 ROLE_LABEL = "node-role.kubernetes.io/"
 
-Images: TypeAlias = Mapping[str, Mapping[str, tuple[str, ...]]]
+Images: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
 """Image reference -> command (empty: the entrypoint) -> argument list to run; `{python}` is the lab's interpreter."""
 
 
