@@ -7,6 +7,7 @@ import json
 import sys
 
 from installation import NAMESPACE, POOLS, assigned, create_services, installed, pool, report
+
 from kubelab.apiclient import ApiClient
 from kubelab.lab import Lab
 

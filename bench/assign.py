@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from installation import NAMESPACE, POOLS, assigned, create_services, installed, memory_mib, pool, report
+
 from kubelab.apiclient import ApiClient
 
 SERVICES = 1000

@@ -7,6 +7,7 @@ import statistics
 import time
 
 from installation import report
+
 from kubelab.lab import Lab
 from kubelab.launch import Options
 
