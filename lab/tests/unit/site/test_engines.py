@@ -11,6 +11,7 @@ import pytest
 
 from kubelab import kubeconfig, state
 from kubelab.cluster import Cluster, parse, plan
+from kubelab.cluster.model import Images
 from kubelab.engines import Commands, EmbeddedEngine, Site, architecture, installed_images, merged_images
 from kubelab.objects import Json
 
@@ -92,8 +93,8 @@ def test_a_cluster_of_ipv6_alone_is_reached_by_it(tmp_path: Path) -> None:
 
 
 def test_images_of_the_cluster_file_win_and_the_interpreter_is_filled_in() -> None:
-    first = {"web": {"": ("{python}", "-m", "web")}}
-    others = [{"web": {"": ("other",)}, "db": {"/db": ("db", "{python}")}}]
+    first: Images = {"web": {"": ("{python}", "-m", "web")}}
+    others: list[Images] = [{"web": {"": ("other",)}, "db": {"/db": ("db", "{python}")}}]
     assert merged_images(first, others, "/python") == {
         "web": {"": ["/python", "-m", "web"]},
         "db": {"/db": ["db", "/python"]},
