@@ -7,7 +7,7 @@
 | `ConflictError` | someone else wrote first (409) | read again, decide again |
 | `AlreadyExistsError` | a `ConflictError`: the object to create is there | read it, decide again |
 | `OwnedElsewhereError` | an apply without force met another manager's fields (409) | force, or leave it |
-| `GoneError` | the resource version or the continue token is too old (410) | list again |
+| `GoneError` | the version or the continue token is too old (410), or newer than all the server has | list again |
 | `NotFoundError` | the object, its namespace or its kind is not there (404) | treat as absent |
 | `ForbiddenError` | RBAC says no (403) | tell a person, retry slowly |
 | `UnauthorizedError` | a `ForbiddenError`: the credentials are not accepted (401) | the same |
@@ -107,7 +107,7 @@ class OwnedElsewhereError(ApiError):
 
 
 class GoneError(ApiError):
-    """The resource version or the continue token is too old. List again."""
+    """The resource version or the continue token is too old, or of a history that the server lost. List again."""
 
 
 class NotFoundError(ApiError):
@@ -186,8 +186,11 @@ def error_of_status(request: str, status: Status, *, code: int = 0, retry_after:
     kind = _BY_REASON.get(status.reason) or _BY_CODE.get(code)
     if kind is None:
         kind = InvalidError if 400 <= code < 500 else RetryLaterError  # noqa: PLR2004  # client errors
-    if kind is ConflictError and any(cause.reason == "FieldManagerConflict" for cause in details.causes):
+    reasons = {cause.reason for cause in details.causes}
+    if kind is ConflictError and "FieldManagerConflict" in reasons:
         kind = OwnedElsewhereError
+    if "ResourceVersionTooLarge" in reasons:
+        kind = GoneError
     seconds = int(retry_after) if retry_after.isascii() and retry_after.isdecimal() else details.retry_after_seconds
     return kind(
         request, status.message, code=code, reason=status.reason, causes=details.causes, retry_after_s=float(seconds)

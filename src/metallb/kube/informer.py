@@ -167,7 +167,10 @@ class Informer(Generic[K]):
         try:
             if not self._version:
                 await self._list()
+            began, events = self._clock(), self._events
             await self._follow()
+            if self._events == events and self._clock() - began >= WATCH_S:
+                self._version = ""  # not even a bookmark: it may be of a history that the server lost
         except (GoneError, MalformedError) as error:
             self._version = ""
             return error
@@ -179,7 +182,7 @@ class Informer(Generic[K]):
         if self._can_stream:
             try:
                 await self._follow(initial=True)
-            except (InvalidError, RetryLaterError, MalformedError, TimeoutError) as error:
+            except (InvalidError, RetryLaterError, GoneError, MalformedError, TimeoutError) as error:
                 if self._version:  # it was complete: the watch after it failed
                     raise
                 self._can_stream = False

@@ -85,9 +85,10 @@ class Cluster:
     async def _events(self, since: str, *, initial: bool) -> AsyncIterator[WatchEvent[Service]]:
         at = self.version if initial else int(since)
         if initial:
-            for event in [Changed(self._object(name)) for name in self.objects]:
+            for name in list(self.objects):
                 self._fail()
-                yield event
+                if name in self.objects:  # the truth may change while it is sent
+                    yield Changed(self._object(name))
             yield Bookmark(str(at), initial_end=True)
         while True:
             for version, event in [(v, e) for v, e in self.history if v > at]:

@@ -49,6 +49,15 @@ def bookmark(version: str, *, end: bool = False) -> dict[str, Any]:
 
 
 EXPIRED = event("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"})
+TOO_NEW = event(
+    "ERROR",
+    {
+        "kind": "Status",
+        "code": 504,
+        "reason": "Timeout",
+        "details": {"causes": [{"reason": "ResourceVersionTooLarge"}]},
+    },
+)
 NO_STREAMING = event("ERROR", {"kind": "Status", "code": 500, "reason": "InternalError", "message": "disabled"})
 
 
@@ -186,12 +195,12 @@ async def test_a_connection_that_is_cut_in_the_middle_of_an_event_loses_nothing(
     assert server.seen[2].query["resourceVersion"] == "6"
 
 
-@pytest.mark.parametrize("how", ["as an answer", "in the stream"])
+@pytest.mark.parametrize("how", ["as an answer", "in the stream", "too new"])
 async def test_410_lists_again_and_finds_what_was_deleted_meanwhile(
     how: str, server: Any, client: KubeClient, answer: Any, stream: Any, hold: asyncio.Event
 ) -> None:
     await listed(server, stream, service("kept", "1"), service("deleted", "2"), service("changed", "3"))
-    server.then(answer(410, "Expired") if how == "as an answer" else stream(EXPIRED))
+    server.then({"as an answer": answer(410, "Expired"), "too new": stream(TOO_NEW)}.get(how, stream(EXPIRED)))
     server.then(
         stream(
             event("ADDED", service("kept", "1")),
