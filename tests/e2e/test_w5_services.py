@@ -1,0 +1,195 @@
+"""Walkthrough W5: a Service of type LoadBalancer is reached from outside, over IPv4 and IPv6."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+NAMESPACE = "metallb-system"
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+async def service(cluster: Any) -> AsyncIterator[Any]:
+    """Creates Services that go with the test."""
+    made: list[str] = []
+
+    async def create(name: str, app: str = "web", **spec: Any) -> list[str]:
+        made.append(name)
+        await cluster.apply(cluster.load_balancer(name, app, **spec))
+        found: list[str] = await cluster.until(lambda: cluster.addresses(name), f"an address of {name}")
+        return found
+
+    yield create
+    await cluster.kubectl("delete", "service", "--ignore-not-found", *made)
+
+
+async def test_ipv4_is_served_and_said(cluster: Any, service: Any) -> None:
+    (address,) = await service("four")
+    answer = await cluster.until(lambda: cluster.fetch(address), "an answer")
+    assert answer["pod"].startswith("web-")
+    assert await cluster.until(lambda: cluster.events("four", "IPAllocated"), "an event") == [
+        f'Assigned IP ["{address}"]'
+    ]
+    node = await cluster.announcer(address)
+    expected = f'announcing from node "{node}" with protocol "layer2"'
+    assert expected in await cluster.until(lambda: cluster.events("four", "nodeAssigned"), "an event")
+    found = await cluster.get("service", "four")
+    assert found["metadata"]["annotations"]["metallb.io/ip-allocated-from-pool"] == "first"
+    assert "finalizers" not in found["metadata"]
+
+
+async def test_ipv6_is_served(cluster: Any, service: Any) -> None:
+    (address,) = await service("six", ipFamilies=["IPv6"], ipFamilyPolicy="SingleStack")
+    assert ":" in address
+    assert await cluster.until(lambda: cluster.fetch(address), "an answer")
+
+
+async def test_both_families_are_served_from_one_node(cluster: Any, service: Any) -> None:
+    addresses = await service("both", ipFamilyPolicy="RequireDualStack")
+    assert [":" in address for address in addresses] == [False, True]
+    for address in addresses:
+        assert await cluster.until(lambda address=address: cluster.fetch(address), f"an answer of {address}")
+    assert len({await cluster.announcer(address) for address in addresses}) == 1
+
+
+async def test_exactly_one_node_answers_for_an_address(cluster: Any, service: Any) -> None:
+    (address,) = await service("one")
+    await cluster.until(lambda: cluster.fetch(address), "an answer")
+    await cluster.lab.run("client", ["ip", "neigh", "flush", "all"], check=False)
+    argv = [sys.executable, "-m", "kubelab.arping", "--count", "20", "eth0", "198.51.100.200", address]
+    done = await cluster.lab.run("client", argv)
+    result = json.loads(done.stdout)
+    assert result["answered"] == 20
+    assert len(result["by"]) == 1
+
+
+async def test_requests_are_spread_over_the_pods(cluster: Any, service: Any) -> None:
+    (address,) = await service("spread")
+    await cluster.until(lambda: cluster.fetch(address), "an answer")
+    pods = {(await cluster.fetch(address) or {}).get("pod") for _ in range(30)}
+    assert len(pods - {None}) == 2
+
+
+async def test_local_traffic_keeps_the_clients_address_and_goes_to_a_node_with_a_pod(
+    cluster: Any, service: Any
+) -> None:
+    (address,) = await service("local", externalTrafficPolicy="Local")
+    answer = await cluster.until(lambda: cluster.fetch(address), "an answer")
+    assert answer["client"].removeprefix("::ffff:") == "198.51.100.200"
+    node = await cluster.announcer(address)
+    for _ in range(10):
+        assert (await cluster.fetch(address))["node"] == node
+
+
+async def test_local_traffic_moves_with_its_pod(cluster: Any, service: Any) -> None:
+    await cluster.apply(cluster.web("moving", replicas=1))
+    await cluster.kubectl("rollout", "status", "deployment/moving", "--timeout=60s")
+    (address,) = await service("moving", "moving", externalTrafficPolicy="Local")
+    first = (await cluster.until(lambda: cluster.fetch(address), "an answer"))["node"]
+    await cluster.kubectl("cordon", first)
+    try:
+        await cluster.kubectl("delete", "pod", "-l", "app=moving", "--wait=false")
+
+        async def elsewhere() -> str:
+            answer = await cluster.fetch(address)
+            return answer["node"] if answer and answer["node"] != first else ""
+
+        assert await cluster.until(elsewhere, "an answer from another node")
+    finally:
+        await cluster.kubectl("uncordon", first)
+        await cluster.kubectl("delete", "deployment", "moving")
+
+
+async def test_local_traffic_without_any_pod_is_said(cluster: Any, service: Any) -> None:
+    await cluster.apply(cluster.web("none", replicas=0))
+    await service("none", "none", externalTrafficPolicy="Local")
+    try:
+        messages = await cluster.until(lambda: cluster.events("none", "announceFailed"), "an event")
+        assert any("no endpoint" in message or "ready endpoint" in message for message in messages)
+    finally:
+        await cluster.kubectl("delete", "deployment", "none")
+
+
+async def test_a_service_without_an_address_left_says_why_and_gets_one_when_it_is_free(
+    cluster: Any, service: Any
+) -> None:
+    small = {
+        "apiVersion": "metallb.io/v1beta1",
+        "kind": "IPAddressPool",
+        "metadata": {"name": "small", "namespace": NAMESPACE},
+        "spec": {"addresses": ["198.51.100.150/32"], "autoAssign": False},
+    }
+    await cluster.apply(small)
+    asked = cluster.load_balancer("waits", "web")
+    asked["metadata"]["annotations"] = {"metallb.io/address-pool": "small"}
+    holder = cluster.load_balancer("holds", "web")
+    holder["metadata"]["annotations"] = {"metallb.io/address-pool": "small"}
+    try:
+        await cluster.apply(holder)
+        assert await cluster.until(lambda: cluster.addresses("holds"), "an address") == ["198.51.100.150"]
+        await cluster.apply(asked)
+        (message, *_) = await cluster.until(lambda: cluster.events("waits", "AllocationFailed"), "an event")
+        assert message.startswith('Failed to allocate IP for "default/waits": no available IPs')
+        await cluster.kubectl("delete", "service", "holds")
+        assert await cluster.until(lambda: cluster.addresses("waits"), "the freed address") == ["198.51.100.150"]
+    finally:
+        await cluster.kubectl("delete", "service", "--ignore-not-found", "waits", "holds")
+        await cluster.kubectl("delete", "ipaddresspool", "-n", NAMESPACE, "small")
+
+
+async def test_a_wrong_pool_changes_nothing_for_what_runs(cluster: Any, service: Any) -> None:
+    (address,) = await service("kept")
+    wrong = {
+        "apiVersion": "metallb.io/v1beta1",
+        "kind": "IPAddressPool",
+        "metadata": {"name": "wrong", "namespace": NAMESPACE},
+        "spec": {"addresses": ["198.51.100.120/29"]},
+    }
+    await cluster.apply(wrong)
+    try:
+        await asyncio.sleep(1.0)
+        (other,) = await service("later")
+        assert other != address
+        assert await cluster.addresses("kept") == [address]
+        assert await cluster.fetch(address)
+    finally:
+        await cluster.kubectl("delete", "ipaddresspool", "-n", NAMESPACE, "wrong")
+
+
+async def test_a_restart_of_the_controller_moves_nothing(cluster: Any, service: Any) -> None:
+    names = [f"stays{number}" for number in range(5)]
+    for name in names:
+        await service(name)
+    await cluster.kubectl("delete", "service", names[0], names[2])
+    before = {name: await cluster.addresses(name) for name in names if name not in {names[0], names[2]}}
+    versions = {name: (await cluster.get("service", name))["metadata"]["resourceVersion"] for name in before}
+    await cluster.kubectl("delete", "pod", "-n", NAMESPACE, "-l", "component=controller")
+    await cluster.kubectl("rollout", "status", "-n", NAMESPACE, "deployment/controller", "--timeout=60s")
+    (fresh,) = await service("fresh")
+    assert {name: await cluster.addresses(name) for name in before} == before
+    assert [fresh] not in before.values()
+    after = {name: (await cluster.get("service", name))["metadata"]["resourceVersion"] for name in before}
+    assert after == versions, "a restart wrote what was there already"
+
+
+async def test_another_type_gives_the_address_back(cluster: Any, service: Any) -> None:
+    (address,) = await service("changing")
+    await cluster.kubectl("patch", "service", "changing", "-p", '{"spec":{"type":"ClusterIP"}}')
+
+    async def released() -> bool:
+        found = await cluster.get("service", "changing")
+        return "metallb.io/ip-allocated-from-pool" not in found["metadata"].get("annotations", {})
+
+    await cluster.until(released, "the annotation's removal")
+    assert await cluster.addresses("changing") == []
+
+    async def silent() -> bool:
+        return await cluster.fetch(address) is None
+
+    await cluster.until(silent, "no answer any more")
