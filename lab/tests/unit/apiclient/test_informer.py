@@ -182,6 +182,57 @@ async def test_a_failing_handler_does_not_stop_the_others(
     assert "mistake" in caplog.text
 
 
+def config_map(value: str, version: int, *, uid: str = "a") -> dict[str, Any]:
+    meta = {"name": "a", "namespace": "default", "uid": uid, "resourceVersion": str(version)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"value": value}}
+
+
+async def test_a_write_of_ones_own_is_seen_at_once_and_not_undone_by_older_news(scripted: ScriptedServer) -> None:
+    await scripted.put("a", "1")
+    async with following(scripted) as watched:
+        informer = watched.informer
+        await asyncio.wait_for(informer.synced.wait(), 10)
+        informer.assume(config_map("mine", 13))
+        assert watched.values() == {"a": "mine"}
+        await scripted.put("a", "older")  # version 12: somebody else's, before ours
+        await scripted.put("a", "mine")  # version 13: ours
+        await scripted.put("a", "newer")
+        await watched.until(lambda: watched.values() == {"a": "newer"})
+        assert [event[2] for event in watched.events] == ["1", "mine", "newer"]
+
+
+async def test_what_oneself_deleted_stays_gone_whatever_the_watch_still_brings(scripted: ScriptedServer) -> None:
+    await scripted.put("a", "1")
+    async with following(scripted) as watched:
+        informer = watched.informer
+        await asyncio.wait_for(informer.synced.wait(), 10)
+        informer.assume_deleted(config_map("1", 11))
+        assert watched.values() == {}
+        await scripted.put("a", "older")
+        await scripted.remove("a")
+        await scripted.put("b", "1")
+        await watched.until(lambda: "b" in watched.values())
+        assert [event[0] for event in watched.events] == ["ADDED", "DELETED", "ADDED"]
+        await scripted.put("a", "again", uid="another life")
+        await watched.until(lambda: watched.values() == {"a": "again", "b": "1"})
+
+
+async def test_a_list_made_before_ones_own_write_does_not_undo_it(scripted: ScriptedServer) -> None:
+    await scripted.put("other", "1")
+    async with following(scripted) as watched:
+        informer = watched.informer
+        await asyncio.wait_for(informer.synced.wait(), 10)
+        scripted.oldest = 50
+        scripted.version = 60
+        informer.assume(config_map("mine", 1000))
+        lists = scripted.lists
+        scripted.requests.clear()
+        await scripted.cut_watches()
+        await scripted.until_asked(3)  # a watch that is too old, a list, a watch
+        assert scripted.lists == lists + 1
+        assert watched.values() == {"other": "1", "a": "mine"}
+
+
 @given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True))
 def test_the_wait_is_jittered_between_25_ms_and_5_s(attempt: int, draw: float) -> None:
     assert 0.025 <= backoff_s(attempt, draw) <= 5.0
