@@ -37,10 +37,12 @@ class ApiError(Exception):
     message: str
     details: Object | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    metadata: Object = field(default_factory=dict)
+    """List metadata of the Status: a continue token that still works."""
 
     def status(self) -> Object:
         """The `Status` object to send; key order is the real server's."""
-        body: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        body: Object = {"kind": "Status", "apiVersion": "v1", "metadata": self.metadata, "status": "Failure"}
         if self.message:
             body["message"] = self.message
         if self.reason:

@@ -1,0 +1,186 @@
+"""PATCH in all its kinds: JSON patch, merge patch, strategic merge patch, server-side apply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from kubelab.apiserver import decoding
+from kubelab.apiserver.builtin import fields
+from kubelab.apiserver.errors import ApiError, FieldError, bad_request, invalid, not_found
+from kubelab.apiserver.handlers import writing
+from kubelab.apiserver.handlers.storing import answer
+from kubelab.apiserver.negotiation import media_type, unsupported_media
+from kubelab.apiserver.patching import apply, json_patch, managed, merge, strategic
+from kubelab.apiserver.request import Request, Response
+from kubelab.apiserver.schema import decode
+from kubelab.apiserver.schema.model import Schema
+from kubelab.apiserver.state import Call
+from kubelab.apiserver.storage import Stored
+from kubelab.objects import GroupVersionKind, Json, Object
+
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+_KNOWN: Final = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH, "application/apply-patch+cbor")
+_CUSTOM: Final = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
+
+
+def patch(call: Call) -> Response:
+    """PATCH of an object, or of its status.
+
+    Raises:
+        ApiError: 400, 404, 409, 413, 415 or 422.
+    """
+    media = media_type(call.request.header("content-type"))
+    check_media(call, media)
+    if media == APPLY_PATCH:
+        return _apply(call)
+    decoded = decoding.parse(as_json(call.request))
+    old = call.find()
+    if old is None:
+        raise not_found(call.resource.group_resource, call.name)
+    before = call.shown(old)
+    target = Target(call.schema, call.resource.gvk)
+    obj = patched(call, media, decoded, before, target)
+    return answer(call, writing.update(call, obj, old).stored)
+
+
+def check_media(call: Call, media: str) -> None:
+    """Refuse kinds of patches that can't be done.
+
+    Raises:
+        ApiError: 415.
+    """
+    if media not in _KNOWN:
+        raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+    if call.resource.custom is not None and media not in _CUSTOM:
+        raise unsupported_media(", ".join(_CUSTOM))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a patch changes: an object of this type and kind."""
+
+    schema: Schema
+    gvk: GroupVersionKind
+
+
+def as_json(request: Request) -> Request:
+    """The request with its body declared as what patches are: JSON."""
+    return Request(request.method, request.path, request.query, {}, {}, request.body)
+
+
+def patched(call: Call, media: str, decoded: decoding.Decoded, before: Object, target: Target) -> Object:
+    """The object after a patch, typed and pruned.
+
+    Raises:
+        ApiError: 400, 413, 422 or 500.
+    """
+    obj = _patched(media, decoded.value, before, target.schema)
+    if obj.get("kind") != target.gvk.kind or obj.get("apiVersion") != target.gvk.api_version:
+        raise bad_request(_other_kind(obj, target.gvk))
+    if error := decoding.check_types(target.schema, obj, call.resource, target.gvk):
+        raise _misfit(obj, error, target.gvk)
+    validation = decoding.field_validation(call.request)
+    obj, sentences = decoding.judge_fields(target.schema, obj, decoded.duplicates, validation, target.gvk)
+    call.warn(sentences)
+    return obj
+
+
+def _patched(media: str, value: Json, before: Object, schema: Schema) -> Object:
+    if media == JSON_PATCH:
+        return json_patch.apply(before, value)
+    if media == MERGE_PATCH:
+        return merge.apply(before, value)
+    return strategic.apply(before, value, schema)
+
+
+def _other_kind(obj: Object, wanted: GroupVersionKind) -> str:
+    found = GroupVersionKind.of(obj)
+    return (
+        f"the API version in the data ({found.api_version}, Kind={found.kind}) does not match the expected API version "
+        f"({wanted.api_version}, Kind={wanted.kind})"
+    )
+
+
+def _misfit(obj: Object, error: ApiError, gvk: GroupVersionKind) -> ApiError:
+    """422 for a patch whose result does not decode; the whole result is quoted."""
+    why = error.message.removeprefix(decode.cannot_be_handled(gvk, "").message)
+    text = msgspec.json.encode({"apiVersion": obj["apiVersion"], "kind": obj["kind"]} | obj).decode()
+    return invalid(
+        "", "", "", [FieldError("patch", "FieldValueInvalid", f"Invalid value: {fields.shown(text)}: {why}")]
+    )
+
+
+def _apply(call: Call) -> Response:
+    check_apply_options(call.request)
+    applied = decoding.parse_yaml(call.request.body)
+    if not isinstance(applied, dict):
+        raise bad_request("error decoding YAML: the body is no object")
+    old = call.find()
+    if old is None and call.info.subresource:
+        raise not_found(call.resource.group_resource, call.name)
+    merged = apply.apply(
+        None if old is None else call.shown(old),
+        _named(call, applied),
+        call.schema,
+        manager=call.request.query.get("fieldManager"),
+        force=call.request.query.flag("force"),
+        api_version=call.resource.api_version,
+        subresource=call.info.subresource,
+        now=call.state.now(),
+    )
+    if error := decoding.check_types(call.schema, merged, call.resource, call.resource.gvk):
+        raise error
+    if old is None:
+        return answer(call, _created(call, applied, merged), 201)
+    return answer(call, _updated(call, applied, merged, old))
+
+
+def check_apply_options(request: Request) -> None:
+    """An apply must say who applies.
+
+    Raises:
+        ApiError: 422.
+    """
+    if not request.query.get("fieldManager"):
+        error = fields.required("fieldManager", "is required for apply patch")
+        raise invalid("meta.k8s.io", "PatchOptions", "", [error])
+
+
+def _named(call: Call, applied: Object) -> Object:
+    """An applied configuration may leave out its namespace: the path has it."""
+    metadata = applied.get("metadata")
+    if not call.resource.namespaced or not isinstance(metadata, dict) or metadata.get("namespace"):
+        return applied
+    return applied
+
+
+def _created(call: Call, applied: Object, merged: Object) -> Stored:
+    said = fields.entries(applied.get("metadata"))
+    _check_name(call, said)
+    if said.get("uid"):
+        from kubelab.apiserver.errors import conflict
+
+        why = "uid mismatch: the provided object specified uid " + f"{said['uid']}, and no existing object was found"
+        raise conflict(call.resource.group_resource, call.name, why)
+    return writing.create(call, writing.copied(merged), owned=True).stored
+
+
+def _updated(call: Call, applied: Object, merged: Object, old: Stored) -> Stored:
+    said = fields.entries(applied.get("metadata"))
+    _check_name(call, said)
+    obj = writing.copied(merged)
+    before = call.shown(old)
+    # What the configuration says of its version counts; what it leaves out is as stored.
+    obj["metadata"] |= {name: said.get(name) or before["metadata"][name] for name in ("resourceVersion", "uid")}
+    return writing.update(call, managed.keep_times(before, obj), old, owned=True).stored
+
+
+def _check_name(call: Call, said: Object) -> None:
+    if said.get("name") not in {None, "", call.name}:
+        raise bad_request(f"the name of the object ({said['name']}) does not match the name on the URL ({call.name})")
