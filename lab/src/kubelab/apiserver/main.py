@@ -26,15 +26,15 @@ _USAGE: Final = "usage: python -m kubelab.apiserver CONFIG.json"
 
 
 class Certificates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Paths of PEM files. `client_cert` and `client_key` identify the server to node agents."""
+    """Paths of PEM files. `kubelet_client_cert` and `kubelet_client_key` identify the server to node agents."""
 
     ca: str
     cert: str
     key: str
     service_account_key: str = ""
-    client_cert: str = ""
-    client_key: str = ""
-    client_ca: str = ""
+    kubelet_client_cert: str = ""
+    kubelet_client_key: str = ""
+    kubelet_ca: str = ""
 
 
 class StaticUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,9 +124,9 @@ def _settings(config: Config) -> Settings:
 
 
 def _client_files(files: Certificates) -> ClientFiles:
-    cert = Path(files.client_cert) if files.client_cert else None
-    key = Path(files.client_key) if files.client_key else None
-    return ClientFiles(Path(files.client_ca or files.ca), cert, key)
+    cert = Path(files.kubelet_client_cert) if files.kubelet_client_cert else None
+    key = Path(files.kubelet_client_key) if files.kubelet_client_key else None
+    return ClientFiles(Path(files.kubelet_ca or files.ca), cert, key)
 
 
 def announce() -> None:
