@@ -8,12 +8,10 @@ behind are removed. While the API server is away nothing is ended because of tha
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import secrets
 import signal
-from typing import Any
 
 from kubelab.apiclient import ApiClient, Resource
 from kubelab.informer import EventKind, Informer
@@ -183,8 +181,3 @@ def _end_processes(record: PodRecord) -> None:
     for handles in record.handles.values():
         send(handles.init, signal.SIGKILL)
         send(handles.monitor, signal.SIGKILL)
-
-
-def addresses_of(values: list[Any]) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """Parsed addresses."""
-    return [ipaddress.ip_address(value) for value in values]

@@ -131,7 +131,8 @@ def machine_tree() -> sandbox.HostTree:
             links[str(path)] = str(path.readlink())
         elif path.is_dir():
             folders.append(str(path))
-    python = [sys.prefix, sys.base_prefix, *(entry for entry in sys.path if entry)]
+    found = sys.path if sys.flags.safe_path else sys.path[1:]  # the first is where this process was started
+    python = [sys.prefix, sys.base_prefix, *(entry for entry in found if entry not in {"", "/"})]
     folders += [str(path) for path in map(Path, python) if path.is_dir()]
     etc = [f"/etc/{name}" for name in _ETC_OF_MACHINE if Path("/etc", name).exists()]
     return sandbox.HostTree(links, tuple(outermost(folders)), tuple(etc))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -90,7 +90,9 @@ def last_text(path: Path, lines: int = 80, most: int = 2048) -> str:
     return text[-most:].decode(errors="replace")
 
 
-async def follow(path: Path, writer: LogWriter | None, since: bytes = b"", count: int = -1) -> AsyncIterator[bytes]:
+async def follow(
+    path: Path, writer: LogWriter | None, since: bytes = b"", count: int = -1
+) -> AsyncGenerator[bytes, None]:
     """Lines that are there, then those that come, until the writer is closed.
 
     `since` is a time stamp: earlier lines are passed over. `count` limits the lines that are there already.
@@ -100,19 +102,22 @@ async def follow(path: Path, writer: LogWriter | None, since: bytes = b"", count
         yield line
     if writer is None:
         return
-    with path.open("rb") as first:
-        first.seek(0, 2)
-        file: BinaryIO = first
+    file: BinaryIO = path.open("rb")
+    try:
+        file.seek(0, 2)
         while True:
             grown, closed = writer.grown, writer.closed
             for line in file:
                 yield line
             if _was_replaced(path, file):
-                file = path.open("rb")  # local files do not block for long
-                continue
-            if closed:
+                file.close()
+                file = path.open("rb")
+            elif closed:
                 return
-            await grown.wait()
+            else:
+                await grown.wait()
+    finally:
+        file.close()
 
 
 def _was_replaced(path: Path, file: BinaryIO) -> bool:

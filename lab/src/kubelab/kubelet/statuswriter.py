@@ -12,6 +12,8 @@ from kubelab.objects import Object
 
 PODS = Resource("", "v1", "pods", True)
 
+_OVER = {"Succeeded", "Failed"}
+
 _log = logging.getLogger(__name__)
 
 
@@ -27,6 +29,8 @@ class StatusWriter:
         pod = machine.pod
         shown = pod.raw.get("status") or {}
         status = pod_status(machine, self._host_ips, self._sent or shown, now)
+        if shown.get("phase") in _OVER and status["phase"] not in _OVER:
+            return True  # it ended before this agent knew it: that stays true
         if status == self._sent and not _overruled(status, shown):
             return True
         patch = {"metadata": {"uid": pod.uid}, "status": status}

@@ -100,6 +100,7 @@ class PodWorker:
         self._volumes = PodVolumes(self._referenced(), self.files, tools.references, tools.tokens, self._warn)
         self._status = StatusWriter(tools.client, tuple(map(str, tools.config.addresses)))
         self._warned: dict[str, str] = {}
+        self._recorded: PodRecord | None = None
         self._closing = False
 
     # --- from outside --------------------------------------------------------------------------------------------
@@ -222,8 +223,12 @@ class PodWorker:
         machine = self.machine
         handles = {name: life.handles for name, life in self._lives.items()}
         addresses = machine.addresses if machine.is_set_up else ()
+        record = PodRecord(machine.pod.raw, addresses, machine.keep(), handles)
+        if record == self._recorded:
+            return
         try:
-            self.files.write(PodRecord(machine.pod.raw, addresses, machine.keep(), handles))
+            self.files.write(record)
+            self._recorded = record
         except OSError as error:
             _log.error("pod %s: its state cannot be kept: %s", machine.pod.label, error)
 
