@@ -131,9 +131,16 @@ class ProgressPipe:
         """Tell that a step is done, and how long after the start."""
         self.send("step", f"{message} ({time.monotonic() - self._started:.2f} s)")
 
+    def when_nobody_listens(self, act: Callable[[], object]) -> None:
+        """Act once `up` has gone: for the writing end of a pipe that is an error condition, which readers are told."""
+        if self._descriptor is not None:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._descriptor, _once(loop, self._descriptor, act))
+
     def close(self) -> None:
         """Nothing more will be told."""
         if self._descriptor is not None:
+            asyncio.get_running_loop().remove_reader(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -207,6 +214,7 @@ class Init:
                 self._progress.send("ready", "ready")
                 self._progress.close()
                 await stop.wait()
+            self._progress.close()
         finally:
             self._phase("stopping")
             stages = [[component.name for component in stage] for stage in self._stages]
@@ -231,13 +239,14 @@ class Init:
             self._progress.step(", ".join(component.name for component in stage))
 
     def _listen_for_the_end(self, stop: asyncio.Event) -> None:
-        """SIGTERM and the like, and the end of whoever holds the lifeline, stop the lab."""
+        """SIGTERM and the like stop the lab, and the end of `up` before it is ready, or of who holds the lifeline."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, stop.set)
+        self._progress.when_nobody_listens(stop.set)
         lifeline = self._config.lifeline_fd
         if lifeline is not None:
-            loop.add_reader(lifeline, _ended(loop, lifeline, stop))
+            loop.add_reader(lifeline, _once(loop, lifeline, stop.set))
 
     def _components_changed(self) -> None:
         """Write down what runs now."""
@@ -293,12 +302,12 @@ async def _unless(stop: asyncio.Event, start: Coroutine[Any, Any, None]) -> bool
     return False
 
 
-def _ended(loop: asyncio.AbstractEventLoop, lifeline: int, stop: asyncio.Event) -> Callable[[], None]:
-    """What to do when the lifeline can be read, which only its end causes."""
+def _once(loop: asyncio.AbstractEventLoop, descriptor: int, act: Callable[[], object]) -> Callable[[], None]:
+    """A reader of `descriptor` that acts the first time and is not called again."""
 
     def end() -> None:
-        loop.remove_reader(lifeline)
-        stop.set()
+        loop.remove_reader(descriptor)
+        act()
 
     return end
 

@@ -199,6 +199,28 @@ async def test_a_lab_ends_with_the_process_that_holds_its_lifeline(lab_name: str
     await until(lambda: traces.left(remains) == [])
 
 
+async def test_a_lab_ends_if_whoever_starts_it_is_killed_before_it_is_ready(
+    lab_name: str, stub: Stub, until: Until
+) -> None:
+    program = textwrap.dedent(
+        f"""
+        import asyncio
+        from kubelab.engines import Commands
+        from kubelab.lab import Lab
+        from kubelab.launch import Options
+
+        commands = Commands({stub("--mute")!r}, {stub()!r}, {stub()!r})
+        asyncio.run(Lab.up(name={lab_name!r}, options=Options(commands=commands)))
+        """
+    )
+    files = state.layout(lab_name)
+    starter = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    await until(lambda: files.log("apiserver").exists() and "starting" in files.log("apiserver").read_text())
+    starter.kill()
+    await starter.wait()
+    await until(lambda: not state.is_alive(files))
+
+
 async def test_orphans_are_reaped(fresh_lab: FreshLab, stub_options: Options, until: Until) -> None:
     lab = await fresh_lab(options=stub_options)
     await until(lambda: not any("sleep 0.01" in each.command or each.state == "Z" for each in lab.processes))
