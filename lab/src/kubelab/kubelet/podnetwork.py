@@ -151,10 +151,14 @@ async def _ip(commands: Sequence[str]) -> None:
 
 
 async def _run(argv: Sequence[str], text: str = "") -> None:
+    # Without a text there is no pipe: a program that ends at once would have closed it before anything is written.
     process = await asyncio.create_subprocess_exec(
-        *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        *argv,
+        stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
     )
-    _, errors = await process.communicate(f"{text}\n".encode() if text else b"")
+    _, errors = await process.communicate(f"{text}\n".encode() if text else None)
     if process.returncode:
         said = " ".join(errors.decode(errors="replace").split())
         raise NetworkError(f"{' '.join(argv)}: {said or f'exit code {process.returncode}'}")
