@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +44,20 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     return check
 
 
+VECTORS = Path(__file__).parent / "vectors"
+
+
+@pytest.fixture
+def recorded() -> Callable[[str], Any]:
+    """A file under `tests/vectors`: the lines of a `.jsonl`, the value of a `.json`."""
+
+    def read(name: str) -> Any:
+        text = (VECTORS / name).read_text()
+        return [json.loads(line) for line in text.splitlines()] if name.endswith("l") else json.loads(text)
+
+    return read
+
+
 @pytest.fixture
 def make_service() -> ServiceFactory:
     return build_service
@@ -50,6 +66,11 @@ def make_service() -> ServiceFactory:
 @pytest.fixture
 def make_pool() -> PoolFactory:
     return build_pool
+
+
+@pytest.fixture
+def make_l2() -> Callable[..., v1beta1.L2Advertisement]:
+    return build_l2
 
 
 def build_service(
@@ -127,4 +148,12 @@ def build_pool(
             avoid_buggy_ips=avoid_buggy_ips,
             service_allocation=allocation,
         ),
+    )
+
+
+def build_l2(name: str = "all", *, labels: Mapping[str, str] | None = None, **spec: Any) -> v1beta1.L2Advertisement:
+    """An L2Advertisement as a user writes it; `spec` in snake_case."""
+    return v1beta1.L2Advertisement(
+        metadata=ObjectMeta(name=name, namespace="metallb-system", labels=dict(labels or {})),
+        spec=v1beta1.L2AdvertisementSpec(**spec),
     )

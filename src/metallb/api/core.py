@@ -5,13 +5,9 @@ Field names are the Kubernetes API's; `msgspec` maps them to snake_case.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
-
-from msgspec import UNSET, Raw, Struct, UnsetType, field
+from msgspec import Struct, field
 
 from metallb.api.net import NodeName, ServiceKey
-
-T = TypeVar("T")
 
 
 class Model(Struct, frozen=True, omit_defaults=True, rename="camel"):
@@ -30,7 +26,7 @@ class OwnerReference(Model, frozen=True):
 
 
 class ObjectMeta(Model, frozen=True):
-    """meta/v1 ObjectMeta."""
+    """meta/v1 ObjectMeta. API servers before 1.33 write `creationTimestamp: null` into bookmarks."""
 
     name: str = ""
     namespace: str = ""
@@ -40,7 +36,7 @@ class ObjectMeta(Model, frozen=True):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_references: tuple[OwnerReference, ...] = ()
-    creation_timestamp: str = ""
+    creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
 
 
@@ -113,6 +109,11 @@ class Service(Model, frozen=True):
     def key(self) -> ServiceKey:
         """Namespace and name."""
         return ServiceKey(self.metadata.namespace, self.metadata.name)
+
+    @property
+    def seniority(self) -> tuple[str, ServiceKey]:
+        """Sorts the oldest first; who is first in line is no accident."""
+        return self.metadata.creation_timestamp or "", self.key
 
 
 class EndpointConditions(Model, frozen=True):
@@ -220,17 +221,3 @@ class ListMeta(Model, frozen=True):
 
     resource_version: str = ""
     continue_: str = field(default="", name="continue")
-
-
-class ListOf(Model, Generic[T], frozen=True):
-    """A list of any kind."""
-
-    metadata: ListMeta = ListMeta()
-    items: tuple[T, ...] = ()
-
-
-class WatchEvent(Model, frozen=True):
-    """One line of a watch: ADDED, MODIFIED, DELETED, BOOKMARK or ERROR; the object is decoded by its reader."""
-
-    type: str
-    object: Raw | UnsetType = UNSET

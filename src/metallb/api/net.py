@@ -62,6 +62,8 @@ class Address(NamedTuple):
 _PACKED: dict[Family, int] = {4: 4, 6: 16}
 BITS: dict[Family, int] = {4: 32, 6: 128}
 """Bits of an address, by family."""
+_LONGEST_LENGTH = 9
+"""Digits of a prefix length that are looked at."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -103,13 +105,14 @@ class Range:
         host, slash, length = text.partition("/")
         if not slash:
             raise ValueError("is neither a CIDR (192.0.2.0/24) nor a range (192.0.2.10-192.0.2.20)")
-        if not length.isascii() or not length.isdigit() or (len(length) > 1 and length[0] == "0"):
+        if not length.isascii() or not length.isdigit():
             raise ValueError(f"has the prefix length {length!r}, which is not a number")
         try:
             parsed = ipaddress.ip_address(host)
         except ValueError:
             raise ValueError(f"has the address {host!r}, which is no IP address") from None
-        return cls._of_prefix(parsed, int(length))
+        # Leading zeros count for nothing, as in Go's ParseCIDR; a length of more digits than that is too long anyway.
+        return cls._of_prefix(parsed, int((length.lstrip("0") or "0")[:_LONGEST_LENGTH]))
 
     @classmethod
     def _of_prefix(cls, parsed: ipaddress.IPv4Address | ipaddress.IPv6Address, length: int) -> Range:

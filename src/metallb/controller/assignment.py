@@ -79,7 +79,7 @@ class Assignment:
     def adopt(self, services: Iterable[Service]) -> None:
         """Reserves what Services show. Where two show one address that they may not share, the older one keeps it."""
         holders = [each for each in services if self.concerns(each) and held_addresses(each)]
-        for service in sorted(holders, key=lambda each: (each.metadata.creation_timestamp, each.key)):
+        for service in sorted(holders, key=lambda each: each.seniority):
             if self.allocator.holder(service.key) is None:
                 adopt(service, self.allocator)
 
@@ -111,4 +111,4 @@ class Assignment:
     def _woken(self, cause: ServiceKey) -> tuple[ServiceKey, ...]:
         """Those who wait, the oldest first: which of them gets the last address is no accident."""
         others = (service for key, service in self.waiting.items() if key != cause)
-        return tuple(each.key for each in sorted(others, key=lambda each: (each.metadata.creation_timestamp, each.key)))
+        return tuple(each.key for each in sorted(others, key=lambda each: each.seniority))

@@ -89,7 +89,7 @@ class ServiceController:
             self._outlets.config_loaded()
             if first:
                 self.assignment.adopt(self._stores.services.values())
-            for service in sorted(self._stores.services.values(), key=_age):
+            for service in sorted(self._stores.services.values(), key=lambda each: each.seniority):
                 self.services.add(Key(*service.key))
         return Done()
 
@@ -132,7 +132,3 @@ class ServiceController:
             self._outlets.record(service, notice)
             said = _log.info if notice.type == "Normal" else _log.warn
             said(notice.message, event=notice.reason, service=str(service.key))
-
-
-def _age(service: Service) -> tuple[str, ServiceKey]:
-    return service.metadata.creation_timestamp, service.key
