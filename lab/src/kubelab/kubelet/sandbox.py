@@ -123,8 +123,14 @@ def _namespaces(sandbox: Sandbox) -> list[str]:
 def _root(tree: HostTree) -> list[str]:
     """A tmpfs with the machine's programs in it; nothing else of the machine's files is visible."""
     links = [word for path, target in sorted(tree.links.items()) for word in ("--symlink", target, path)]
-    folders = [word for path in tree.directories for word in ("--ro-bind", path, path)]
+    folders = [word for path in tree.directories for word in (*_parents(path), "--ro-bind", path, path)]
     return [*links, *folders]
+
+
+def _parents(path: str) -> list[str]:
+    """Makes the folders above a mount point: those that bwrap makes by itself are closed to all but root."""
+    above = [str(folder) for folder in reversed(PurePosixPath(path).parents)][1:]
+    return [word for folder in above for word in ("--dir", folder)]
 
 
 def _system(security: Security) -> list[str]:
@@ -133,7 +139,8 @@ def _system(security: Security) -> list[str]:
     system = "--bind" if security.privileged else "--ro-bind"
     folders = [word for path in ("/root", "/var/log", "/run", "/tmp", "/var/tmp") for word in ("--dir", path)]  # noqa: S108  # the container's own
     open_to_all = [word for path in ("/tmp", "/var/tmp") for word in ("--chmod", "1777", path)]  # noqa: S108  # the same
-    run = ["--symlink", "/run", "/var/run"]
+    # Relative, so that it leads to the same place while the root is still being made.
+    run = ["--symlink", "../run", "/var/run"]
     return [*devices, "--proc", "/proc", *kernel, system, "/sys", "/sys", *folders, *open_to_all, *run]
 
 
@@ -144,11 +151,14 @@ def _etc(sandbox: Sandbox, tree: HostTree) -> list[str]:
 
 
 def _binds(binds: Iterable[Bind]) -> list[str]:
-    return [
-        word
-        for bind in mount_order(binds)
-        for word in ("--ro-bind" if bind.read_only else "--bind", bind.source, bind.target)
-    ]
+    words: list[str] = []
+    done: list[str] = []
+    for bind in mount_order(binds):
+        if not any(PurePosixPath(bind.target).is_relative_to(outer) for outer in done):
+            words += _parents(bind.target)
+        words += ["--ro-bind" if bind.read_only else "--bind", bind.source, bind.target]
+        done.append(bind.target)
+    return words
 
 
 def _end(sandbox: Sandbox) -> list[str]:
