@@ -17,7 +17,7 @@ import uvloop
 from kubelab import kubeconfig
 from kubelab.apiclient import ApiClient
 from kubelab.controllers.run.basics import Accounts, ClusterRoles
-from kubelab.controllers.run.context import Context, pods_informer
+from kubelab.controllers.run.context import Context, add_indexes
 from kubelab.controllers.run.daemonsets import DaemonSets
 from kubelab.controllers.run.deployments import Deployments
 from kubelab.controllers.run.endpoints import Endpoints
@@ -89,7 +89,7 @@ async def run(connection: Connection, ready: Ready) -> None:
             scheduler_hands=Hands(scheduler_client, informers, scheduler_recorder),
             ca=(connection.ca or b"").decode(),
         )
-        pods_informer(informers)
+        add_indexes(informers)
         controllers = _controllers(context)
         group.create_task(informers.run())
         await informers.wait_synced()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kubelab.controllers.decide.ownership import controller_of, controller_uid
 from kubelab.controllers.decide.pods import is_deleting, node_of
-from kubelab.controllers.decide.resources import NAMESPACES, PODS
+from kubelab.controllers.decide.resources import CONTROLLER_REVISIONS, NAMESPACES, PODS, REPLICA_SETS
 from kubelab.controllers.decide.scheduling import is_waiting
 from kubelab.controllers.decide.selectors import labels_of
 from kubelab.controllers.run.hands import Hands
@@ -34,20 +33,16 @@ class Context:
         return found is not None and is_deleting(found)
 
 
-def pods_informer(informers: Informers) -> Informer:
-    """The copy of all pods, findable by owner, node and label."""
-    informer = informers.of(PODS)
-    index_owned(informer)
-    informer.add_index(NODE, lambda pod: [node_of(pod)] if node_of(pod) else [])
-    informer.add_index(LABEL, label_keys)
-    informer.add_index(WAITING, lambda pod: [WAITING] if is_waiting(pod) else [])
-    return informer
-
-
-def index_owned(informer: Informer) -> None:
-    """Make objects findable by their controller's uid, and those without a controller by their namespace."""
-    informer.add_index(OWNER, lambda obj: [uid] if (uid := controller_uid(obj)) else [])
-    informer.add_index(ORPHANS, lambda obj: [] if controller_uid(obj) else [str(obj["metadata"]["namespace"])])
+def add_indexes(informers: Informers) -> None:
+    """Make pods, replica sets and revisions findable by owner, pods also by node and label."""
+    for resource in (PODS, REPLICA_SETS, CONTROLLER_REVISIONS):
+        informer = informers.of(resource)
+        informer.add_index(OWNER, lambda obj: [uid] if (uid := controller_uid(obj)) else [])
+        informer.add_index(ORPHANS, lambda obj: [] if controller_uid(obj) else [str(obj["metadata"]["namespace"])])
+    pods = informers.of(PODS)
+    pods.add_index(NODE, lambda pod: [node_of(pod)] if node_of(pod) else [])
+    pods.add_index(LABEL, label_keys)
+    pods.add_index(WAITING, lambda pod: [WAITING] if is_waiting(pod) else [])
 
 
 def label_keys(obj: Object) -> list[str]:
@@ -68,8 +63,3 @@ def owner_keys(kind: str, *objects: Object | None) -> Iterable[Key]:
         reference = controller_of(obj) if obj is not None else None
         if obj is not None and reference is not None and reference["kind"] == kind:
             yield str(obj["metadata"]["namespace"]), str(reference["name"])
-
-
-async def forever() -> None:
-    """Wait until cancelled."""
-    await asyncio.Event().wait()

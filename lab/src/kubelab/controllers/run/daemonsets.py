@@ -8,7 +8,7 @@ from kubelab.controllers.decide.resources import CONTROLLER_REVISIONS, DAEMON_SE
 from kubelab.controllers.decide.selectors import labels_of, matches
 from kubelab.controllers.decide.writes import Create
 from kubelab.controllers.run import clock
-from kubelab.controllers.run.context import OWNER, Context, candidates, index_owned, owner_keys
+from kubelab.controllers.run.context import OWNER, Context, candidates, owner_keys
 from kubelab.controllers.run.hands import RefusedError
 from kubelab.controllers.run.workqueue import WorkQueue, work
 from kubelab.informer import EventKind, Key, key_of
@@ -28,7 +28,6 @@ class DaemonSets:
         self._revisions = context.informers.of(CONTROLLER_REVISIONS)
         self._daemon_sets = context.informers.of(DAEMON_SETS)
         self._queue: WorkQueue[Key] = WorkQueue()
-        index_owned(self._revisions)
         self._daemon_sets.add_index(_NAMESPACE, lambda obj: [str(obj["metadata"]["namespace"])])
         self._daemon_sets.subscribe(self._daemon_set_changed)
         self._revisions.subscribe(self._owned_changed)

@@ -1,0 +1,244 @@
+"""An API server and the controllers as processes, and kubelets that only pretend to run pods."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubelab.apiclient import ApiClient, ApiFailure, PatchKind, Resource
+from kubelab.informer import Informer
+
+API_SERVER = (sys.executable, "-m", "kubelab.apiserver.standalone", "--dir")
+CONTROLLERS = (sys.executable, "-m", "kubelab.controllers")
+
+PODS = Resource("", "v1", "pods", True)
+NODES = Resource("", "v1", "nodes", False)
+LEASES = Resource("coordination.k8s.io", "v1", "leases", True)
+LEASE_NAMESPACE = "kube-node-lease"
+WAIT_S = 20
+
+Object = dict[str, Any]
+
+
+def now(*, micro: bool = False) -> str:
+    moment = datetime.now(UTC)  # noqa: TID251  # a kubelet reads the clock
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if micro else "%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass
+class Process:
+    """A program of the lab, followed until it says `ready`."""
+
+    argv: tuple[str, ...]
+    running: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        self.running = await asyncio.create_subprocess_exec(*self.argv, stdout=asyncio.subprocess.PIPE)
+        assert self.running.stdout is not None
+        async with asyncio.timeout(30):
+            while (line := (await self.running.stdout.readline()).decode()).strip() != "ready":
+                assert line, f"{self.argv} ended before it was ready"
+
+    def send(self, number: int) -> None:
+        assert self.running is not None
+        self.running.send_signal(number)
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        if self.running is None:
+            return 0
+        if self.running.returncode is None:
+            self.running.send_signal(number)
+            if number != signal.SIGKILL:
+                self.running.send_signal(signal.SIGCONT)
+        await self.running.communicate()
+        return self.running.returncode or 0
+
+
+class Eye:
+    """Sees objects through informers, and waits for a state of them instead of for time."""
+
+    def __init__(self, client: ApiClient, group: asyncio.TaskGroup) -> None:
+        self.client = client
+        self._group = group
+        self._informers: dict[Resource, Informer] = {}
+        self._changed = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def on(self, resource: Resource) -> dict[tuple[str, str], Object]:
+        if resource not in self._informers:
+            informer = Informer(self.client, resource)
+            informer.subscribe(lambda *_: self._changed.set())
+            self._informers[resource] = informer
+            self.tasks.append(self._group.create_task(informer.run()))
+            await asyncio.wait_for(informer.synced.wait(), WAIT_S)
+        return self._informers[resource].store
+
+    async def until(self, condition: Callable[[], Any], *, within_s: float = WAIT_S) -> float:
+        """Wait for a condition on what was seen; how long it took, in seconds."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        async with asyncio.timeout(within_s):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+        return loop.time() - begun
+
+
+@dataclass
+class Kubelet:
+    """Says that a node is there and that its pods run; ends those that are told to go."""
+
+    client: ApiClient
+    name: str
+    number: int
+    labels: dict[str, str] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
+    started: int = 0
+
+    async def run(self) -> None:
+        with contextlib.suppress(ApiFailure):
+            labels = {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux"} | self.labels
+            meta = {"name": self.name, "labels": labels}
+            await self.client.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": {}})
+        await self.say_ready()
+        pods = Informer(self.client, PODS, field_selector=f"spec.nodeName={self.name}")
+        work: asyncio.Queue[Object] = asyncio.Queue()
+        pods.subscribe(lambda _kind, _old, new: work.put_nowait(new) if new is not None else None)
+        nodes = Informer(self.client, NODES, field_selector=f"metadata.name={self.name}")
+        nodes.subscribe(lambda _kind, old, new: work.put_nowait(new) if old is not None and new is not None else None)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pods.run())
+            group.create_task(nodes.run())
+            group.create_task(self.renew())
+            while True:
+                await self.tend(await work.get())
+
+    async def renew(self) -> None:
+        while True:
+            spec = {"holderIdentity": self.name, "leaseDurationSeconds": 2, "renewTime": now(micro=True)}
+            try:
+                async with asyncio.timeout(1):
+                    await self.client.patch(LEASES, self.name, {"spec": spec}, LEASE_NAMESPACE)
+            except TimeoutError:
+                continue
+            except ApiFailure as failure:
+                if failure.not_found:
+                    meta = {"name": self.name, "namespace": LEASE_NAMESPACE}
+                    made = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec}
+                    with contextlib.suppress(ApiFailure):
+                        await self.client.create(LEASES, made)
+            await asyncio.sleep(0.5)
+
+    async def say_ready(self) -> None:
+        sizes = {"cpu": "4", "memory": "8Gi", "pods": "110"}
+        condition = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "fake"}
+        condition |= {"lastHeartbeatTime": now(), "lastTransitionTime": now()}
+        status = {"capacity": sizes, "allocatable": sizes, "conditions": [condition]}
+        patch = {"status": status}
+        await self.client.patch(NODES, self.name, patch, kind=PatchKind.STRATEGIC, subresource="status")
+
+    async def tend(self, obj: Object) -> None:
+        with contextlib.suppress(ApiFailure):
+            if obj["kind"] == "Node":
+                conditions = {c["type"]: c["status"] for c in obj["status"].get("conditions") or []}
+                if conditions.get("Ready") != "True":
+                    await self.say_ready()
+            elif obj["spec"].get("nodeName") == self.name:
+                await self._tend_pod(obj)
+
+    async def _tend_pod(self, pod: Object) -> None:
+        meta = pod["metadata"]
+        if meta.get("deletionTimestamp"):
+            await self.client.delete(PODS, meta["name"], meta["namespace"], uid=meta["uid"], grace_period_s=0)
+            return
+        conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions") or []}
+        if conditions.get("Ready") == "True" or "broken" in pod["spec"]["containers"][0]["image"]:
+            return
+        self.started += 1
+        kinds = ("Initialized", "ContainersReady", "Ready")
+        made = [{"type": kind, "status": "True", "lastTransitionTime": now()} for kind in kinds]
+        addresses = [f"198.18.{self.number}.{self.started}", f"2001:db8:200:{self.number}::{self.started:x}"]
+        if pod["status"].get("podIPs"):
+            addresses = [entry["ip"] for entry in pod["status"]["podIPs"]]
+        status = {
+            "phase": "Running",
+            "podIP": addresses[0],
+            "podIPs": [{"ip": address} for address in addresses],
+            "conditions": made,
+        }
+        patch = {"status": status}
+        kind = PatchKind.STRATEGIC
+        await self.client.patch(PODS, meta["name"], patch, meta["namespace"], kind=kind, subresource="status")
+
+
+@dataclass
+class Cluster:
+    """The processes, the kubelets, and an administrator's eye and hand."""
+
+    api: Process
+    controllers: Process
+    client: ApiClient
+    eye: Eye
+    group: asyncio.TaskGroup
+    kubelets: dict[str, Kubelet] = field(default_factory=dict)
+
+    async def add_node(self, name: str, **labels: str) -> Kubelet:
+        kubelet = Kubelet(self.client, name, len(self.kubelets) + 1, labels)
+        self.kubelets[name] = kubelet
+        nodes = await self.eye.on(NODES)
+        self.start(kubelet)
+        await self.eye.until(lambda: ("", name) in nodes and not nodes["", name]["spec"].get("taints"))
+        return kubelet
+
+    def start(self, kubelet: Kubelet) -> None:
+        kubelet.task = self.group.create_task(_to_the_end(kubelet.run()))
+
+    async def kill(self, kubelet: Kubelet) -> None:
+        assert kubelet.task is not None
+        kubelet.task.cancel()
+        await asyncio.wait([kubelet.task])
+
+
+async def _to_the_end(run: Coroutine[Any, Any, None]) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        await run
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    """An API server and controllers without nodes."""
+    api = Process((*API_SERVER, str(tmp_path)))
+    config = tmp_path / "controllers.json"
+    config.write_text(
+        json.dumps({"kubeconfig": str(tmp_path / "kubeconfig"), "log_level": os.environ.get("LOG", "WARNING")})
+    )
+    controllers = Process((*CONTROLLERS, str(config)))
+    try:
+        await api.start()
+        await controllers.start()
+        async with ApiClient.from_kubeconfig(tmp_path / "kubeconfig") as client, asyncio.TaskGroup() as group:
+            made = Cluster(api, controllers, client, Eye(client, group), group)
+            yield made
+            tasks = [*made.eye.tasks, *(k.task for k in made.kubelets.values() if k.task is not None)]
+            for task in tasks:
+                task.cancel()
+    finally:
+        await controllers.stop(signal.SIGKILL)
+        await api.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+async def nodes(cluster: Cluster) -> dict[str, Kubelet]:
+    """Three nodes."""
+    return {name: await cluster.add_node(name) for name in ("n1", "n2", "n3")}
