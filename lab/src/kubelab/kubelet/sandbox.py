@@ -66,7 +66,8 @@ def command(sandbox: Sandbox, tree: HostTree) -> list[str]:
     security = sandbox.container.security
     enter = ["nsenter", f"--net={sandbox.network}", "--"] if sandbox.network else []
     fresh_sys = ["unshare", "--mount", "--propagation=slave", "--", "sh", "-c"]
-    mount = 'mount -t sysfs -o nosuid,nodev,noexec sysfs /sys && exec "$@"'
+    # Not over /sys: where that is this network namespace's already, the kernel refuses a second one on top.
+    mount = 'mount -t sysfs -o nosuid,nodev,noexec sysfs /mnt && exec "$@"'
     return [
         *enter, *fresh_sys, mount, "sh",
         "bwrap", *_namespaces(sandbox), *_root(tree), *_system(security), *_etc(sandbox, tree),
@@ -141,7 +142,7 @@ def _system(security: Security) -> list[str]:
     open_to_all = [word for path in ("/tmp", "/var/tmp") for word in ("--chmod", "1777", path)]  # noqa: S108  # the same
     # Relative, so that it leads to the same place while the root is still being made.
     run = ["--symlink", "../run", "/var/run"]
-    return [*devices, "--proc", "/proc", *kernel, system, "/sys", "/sys", *folders, *open_to_all, *run]
+    return [*devices, "--proc", "/proc", *kernel, system, "/mnt", "/sys", *folders, *open_to_all, *run]
 
 
 def _etc(sandbox: Sandbox, tree: HostTree) -> list[str]:
