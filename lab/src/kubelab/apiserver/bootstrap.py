@@ -47,7 +47,6 @@ def _service(settings: Settings) -> Iterator[Object]:
         "metadata": {**metadata, "labels": dict(_SERVICE_LABELS)},
         "spec": {
             "clusterIP": str(first),
-            "ipFamilies": [family],
             "ipFamilyPolicy": "SingleStack",
             "ports": [port],
             "sessionAffinity": "None",

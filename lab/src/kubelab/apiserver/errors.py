@@ -97,7 +97,8 @@ def conflict(resource: GroupResource, name: str, why: str) -> ApiError:
 
 def invalid(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> ApiError:
     """422 Invalid: every broken rule at once, in the order they were found."""
-    lines = [str(error) for error in errors]
+    # What is found twice is told twice among the causes, once in the sentence.
+    lines = list(dict.fromkeys(str(error) for error in errors))
     text = lines[0] if len(lines) == 1 else "[" + ", ".join(lines) + "]"
     subject = f"{kind}.{group}" if group else kind
     causes = [{"reason": error.reason, "message": error.text, "field": error.field} for error in errors]

@@ -93,7 +93,7 @@ class Settings:
     node_ports: tuple[int, int] = (30000, 32767)
     advertise: str = "198.51.100.10"
     advertise_port: int = 6443
-    issuer: str = "https://kubernetes.default.svc.cluster.local"
+    issuer: str = "https://kubernetes.default.svc"
 
 
 class Reader(Protocol):

@@ -84,7 +84,17 @@ class Event:
 
 def stamped(obj: Object, revision: int) -> Stored:
     """An object as of a revision, which its `resourceVersion` then tells."""
-    metadata = {**obj["metadata"], "resourceVersion": str(revision)}
+    version = str(revision)
+    given = obj["metadata"]
+    if "resourceVersion" in given:
+        metadata = {**given, "resourceVersion": version}
+    else:
+        metadata = {}
+        for name, value in given.items():
+            metadata[name] = value
+            if name == "uid":
+                metadata["resourceVersion"] = version  # where the real server writes it
+        metadata.setdefault("resourceVersion", version)
     return Stored({**obj, "metadata": metadata}, revision)
 
 

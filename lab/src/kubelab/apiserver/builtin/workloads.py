@@ -63,6 +63,12 @@ class Workload(Kind):
             if (spec.get(field) or 0) < 0
         ]
 
+    def validate_update(self, obj: Object, old: Object, context: Context) -> list[FieldError]:
+        """The kind's rules, then what may not change: the other way round than most kinds."""
+        if context.subresource == "status":
+            return self.status_rules(obj, old, context)
+        return [*self.rules(obj, context), *self.update_rules(obj, old, context)]
+
     def update_rules(self, obj: Object, old: Object, context: Context) -> list[FieldError]:  # noqa: ARG002  # a protocol's arguments
         """The selector stays."""
         return fields.immutable("spec.selector", obj["spec"].get("selector"), old["spec"].get("selector"))
@@ -207,6 +213,8 @@ class DaemonSetStrategy(Workload):
             set_default(strategy, "rollingUpdate", {})
             set_default(strategy["rollingUpdate"], "maxUnavailable", 1)
             set_default(strategy["rollingUpdate"], "maxSurge", 0)
+        if TEMPLATE_GENERATION not in entries(obj["metadata"].get("annotations")):
+            _set_generation(obj, 0)  # a field of the Go type: written whoever writes, and owned by who does
 
     def prepare_create(self, obj: Object, context: Context) -> None:
         """The first generation of the template."""

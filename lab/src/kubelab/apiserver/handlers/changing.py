@@ -84,7 +84,7 @@ def patched(call: Call, media: str, decoded: decoding.Decoded, before: Object, t
     if obj.get("kind") != target.gvk.kind or obj.get("apiVersion") != target.gvk.api_version:
         raise bad_request(_other_kind(obj, target.gvk))
     if error := decoding.check_types(target.schema, obj, call.resource, target.gvk):
-        raise _misfit(obj, error, target.gvk)
+        raise _misfit(_as_encoded(obj, before), error, target.gvk)
     validation = decoding.field_validation(call.request)
     obj, sentences = decoding.judge_fields(target.schema, obj, decoded.duplicates, validation, target.gvk)
     call.warn(sentences)
@@ -107,10 +107,18 @@ def _other_kind(obj: Object, wanted: GroupVersionKind) -> str:
     )
 
 
+def _as_encoded(obj: Json, before: Json) -> Json:
+    """The result in the order of fields that Go gives it: sorted where the patch had a hand in."""
+    if obj == before or not isinstance(obj, dict):
+        return obj
+    kept = before if isinstance(before, dict) else {}
+    return {name: _as_encoded(obj[name], kept.get(name)) for name in sorted(obj)}
+
+
 def _misfit(obj: Object, error: ApiError, gvk: GroupVersionKind) -> ApiError:
     """422 for a patch whose result does not decode; the whole result is quoted."""
     why = error.message.removeprefix(decode.cannot_be_handled(gvk, "").message)
-    text = msgspec.json.encode({"apiVersion": obj["apiVersion"], "kind": obj["kind"]} | obj).decode()
+    text = msgspec.json.encode(obj).decode()
     return invalid(
         "", "", "", [FieldError("patch", "FieldValueInvalid", f"Invalid value: {fields.shown(text)}: {why}")]
     )

@@ -175,16 +175,15 @@ def _removed(call: Call, before: Object, obj: Object, options: Options) -> Store
 
 
 def _check_preconditions(call: Call, before: Object, options: Options) -> None:
-    metadata, resource = before["metadata"], call.resource.group_resource
-    if options.uid and options.uid != metadata["uid"]:
-        why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {metadata['uid']}"
-        raise conflict(resource, call.name, why)
-    if options.revision and options.revision != metadata["resourceVersion"]:
-        why = (
-            f"Precondition failed: ResourceVersion in precondition: {options.revision}, "
-            f"ResourceVersion in object meta: {metadata['resourceVersion']}"
-        )
-        raise conflict(resource, call.name, why)
+    metadata = before["metadata"]
+    kind = GroupResource(call.resource.group, call.resource.kind)
+    for part, asked, field, happened in (
+        ("UID", options.uid, "uid", "deleted and then recreated"),
+        ("ResourceVersion", options.revision, "resourceVersion", "modified"),
+    ):
+        if asked and asked != metadata[field]:
+            why = f"the {part} in the precondition ({asked}) does not match the {part} in record ({metadata[field]}). "
+            raise conflict(kind, call.name, f"{why}The object might have been {happened}")
 
 
 def _terminate_namespace(call: Call, obj: Object) -> None:

@@ -61,6 +61,11 @@ _EMPTY: Final[Mapping[tuple[str, str], Object]] = {
         "spec": {"selector": None, "template": _TEMPLATE, "serviceName": "", "updateStrategy": {}},
         "status": {"replicas": 0, "availableReplicas": 0},
     },
+    ("authentication.k8s.io", "TokenRequest"): {"spec": {"audiences": None, "boundObjectRef": None}, "status": {}},
+    ("authentication.k8s.io", "TokenReview"): {"spec": {}, "status": {"user": {}}},
+    ("authorization.k8s.io", "LocalSubjectAccessReview"): {"spec": {}, "status": {"allowed": False}},
+    ("authorization.k8s.io", "SelfSubjectAccessReview"): {"spec": {}, "status": {"allowed": False}},
+    ("authorization.k8s.io", "SubjectAccessReview"): {"spec": {}, "status": {"allowed": False}},
     ("autoscaling", "HorizontalPodAutoscaler"): {
         "spec": {"scaleTargetRef": {"kind": "", "name": ""}, "maxReplicas": 0},
         "status": {"desiredReplicas": 0, "currentMetrics": None},
