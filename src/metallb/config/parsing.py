@@ -40,7 +40,7 @@ class Problems:
             one = self.parse_selector(f"{path}[{position}]", selector)
             if one is not None:
                 parsed.append(one)
-        for position in selectors.duplicates(parsed):
+        for position in selectors.duplicates(written):
             self.add(f"{path}[{position}]", _text(written[position]), "repeats an earlier selector", "remove one")
         return tuple(sorted(parsed))
 

@@ -67,14 +67,20 @@ def parse(selector: LabelSelector) -> Selector:
     return Selector(tuple(sorted(found + expressions)))
 
 
-def duplicates(selectors: Iterable[Selector]) -> list[int]:
-    """Positions of selectors that repeat an earlier one."""
-    seen: set[Selector] = set()
+def duplicates(written: Iterable[LabelSelector]) -> list[int]:
+    """Positions of selectors that repeat an earlier one as it is written.
+
+    Labels in another order are a repetition, and values in another order; conditions in another order, or a label
+    written as a condition, are not (spec/crds.md 11.2).
+    """
+    seen = set()
     repeated = []
-    for position, selector in enumerate(selectors):
-        if selector in seen:
+    for position, each in enumerate(written):
+        expressions = tuple((e.key, e.operator, tuple(sorted(e.values))) for e in each.match_expressions)
+        form = frozenset(each.match_labels.items()), expressions
+        if form in seen:
             repeated.append(position)
-        seen.add(selector)
+        seen.add(form)
     return repeated
 
 
