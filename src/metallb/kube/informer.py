@@ -10,7 +10,8 @@
 What holds:
 - The store is complete before `synced` is set, and only replaced by a complete list: a cache that can't reach the
   server is stale (`last_contact`), never empty.
-- Objects deleted while the connection was down are found at the next list and reported like any deletion.
+- Objects deleted while the connection was down are reported like any deletion: the watch goes on where it was cut,
+  or, where the server has no such history (410, restored from a backup), a new list shows what is missing.
 - Subscribers learn that a key changed, not what happened: several changes may be one call.
 - Reconnects are spread by chance, so that a thousand speakers don't come back at once.
 
@@ -22,17 +23,17 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Final, Generic, NoReturn, TypeVar
 
 from msgspec.json import Decoder
 
 from metallb.kube.answers import Bookmark, Changed, Deleted, Unreadable, WatchEvent
 from metallb.kube.backoff import Backoff
-from metallb.kube.client import KubeClient
+from metallb.kube.client import KubeClient, selectors_of
 from metallb.kube.credentials import CredentialsError
 from metallb.kube.errors import ApiError, GoneError, InvalidError, MalformedError, RetryLaterError
-from metallb.kube.objects import K, Key, key_of
+from metallb.kube.objects import BARE, K, Kept, Key, key_of
 from metallb.kube.resources import Resource
 from metallb.kube.store import Change, IndexFunction, Store
 from metallb.telemetry import logs
@@ -165,6 +166,8 @@ class Informer(Generic[K]):
     async def _attempt(self) -> ApiError | CredentialsError | None:
         """One list where it is needed, and one watch to its end; gives what ended it, None for a regular end."""
         try:
+            if self._version and self.error is not None:
+                await self._check_history()
             if not self._version:
                 await self._list()
             began, events = self._clock(), self._events
@@ -177,6 +180,32 @@ class Informer(Generic[K]):
         except (ApiError, CredentialsError) as error:
             return error
         return None
+
+    async def _check_history(self) -> None:
+        """After an outage: is this still the cluster that we followed, and is it as far as we are?
+
+        A server that was restored or replaced would say nothing to a watch from a version of another history. One
+        object tells: it must be known under its uid, at a version of the collection that is not before ours (versions
+        are decimal numbers that grow, KEP-5504). Otherwise all is listed again. A list by each of a thousand speakers
+        after each outage would bring down a server that has just come up.
+        """
+        page = await self._client.page(
+            self.resource,
+            decoder=BARE,
+            namespace=self._namespace,
+            selectors=selectors_of(self._label_selector, self._field_selector),
+            limit=1,
+        )
+        if not self._is_known(page.items) or _is_before(page.resource_version, self._version):
+            self._log.info("the API server's history may be another, listing again", version=page.resource_version)
+            self._version = ""
+
+    def _is_known(self, items: Sequence[Kept]) -> bool:
+        """Whether one object of the collection is one of ours; an empty collection must be empty here too."""
+        if not items:
+            return not len(self.store)
+        known = self.store.get(key_of(items[0]))
+        return known is not None and known.metadata.uid == items[0].metadata.uid
 
     async def _list(self) -> None:
         if self._can_stream:
@@ -296,6 +325,10 @@ class Informer(Generic[K]):
         if error is None and self.error is not None:
             self._log.info("the API is followed again")
         self.error = None if regular else error
+
+
+def _is_before(theirs: str, ours: str) -> bool:
+    return theirs.isdecimal() and ours.isdecimal() and int(theirs) < int(ours)
 
 
 async def all_synced(*informers: Informer[K]) -> None:

@@ -72,6 +72,9 @@ class Cluster:
         self._fail()
         return ListPage(items=[self._object(name) for name in self.objects], resource_version=str(self.version))
 
+    async def page(self, *_: Any, **__: Any) -> ListPage[Service]:
+        return await self.list()
+
     @asynccontextmanager
     async def watch(
         self, *_: Any, resource_version: str, initial_events: bool, **__: Any

@@ -26,9 +26,9 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(informer_module, "INITIAL_IDLE_S", 0.2)
 
 
-def service(name: str, version: str, kind: str = "LoadBalancer") -> dict[str, Any]:
+def service(name: str, version: str, kind: str = "LoadBalancer", uid: str = "") -> dict[str, Any]:
     return {
-        "metadata": {"name": name, "namespace": "default", "resourceVersion": version},
+        "metadata": {"name": name, "namespace": "default", "resourceVersion": version, "uid": uid},
         "spec": {"type": kind},
     }
 
@@ -188,11 +188,43 @@ async def test_a_connection_that_is_cut_in_the_middle_of_an_event_loses_nothing(
     await listed(server, stream, service("a", "3"))
     half = msgspec.json.encode(event("MODIFIED", service("a", "7")))[:50]
     server.then(stream(event("MODIFIED", service("a", "6")), half, cut=True))
+    server.then(listing("7", service("a", "7")))
     server.then(stream(event("MODIFIED", service("a", "7")), hold=hold))
     cache = Cache(client)
     async with running(cache.informer.run()):
         await cache.until(lambda: cache.state() == {"a": "7"})
-    assert server.seen[2].query["resourceVersion"] == "6"
+    assert server.seen[2].query == {"limit": "1"}
+    assert server.seen[3].query["resourceVersion"] == "6"
+
+
+@pytest.mark.parametrize(
+    ("answered", "same"),
+    [
+        (listing("300", service("a", "299", uid="u1")), True),
+        (listing("400", service("a", "400", uid="u1")), True),
+        (listing("20", service("a", "19", uid="u1")), False),
+        (listing("300", service("a", "299", uid="u2")), False),
+        (listing("300", service("other", "299", uid="u1")), False),
+        (listing("400"), False),
+    ],
+    ids=["as it was", "further on", "restored from a backup", "the object is another", "unknown", "empty"],
+)
+async def test_a_server_that_comes_back_is_listed_again_if_its_history_is_another(
+    answered: web.Response,
+    same: bool,  # noqa: FBT001  # a row
+    server: Any,
+    client: KubeClient,
+    stream: Any,
+    hold: asyncio.Event,
+) -> None:
+    await listed(server, stream, service("a", "299", uid="u1"), version="300")
+    server.then(stream(cut=True))
+    server.then(answered)
+    server.then(stream(event("ADDED", service("b", "19")), bookmark("20", end=True), hold=hold))
+    cache = Cache(client)
+    async with running(cache.informer.run()):
+        await cache.until(lambda: "b" in cache.state())
+    assert ("sendInitialEvents" in server.seen[3].query) is not same
 
 
 @pytest.mark.parametrize("how", ["as an answer", "in the stream", "too new"])
@@ -230,6 +262,7 @@ async def test_an_outage_leaves_the_cache_as_it_was_and_says_how_old_it_is(
         assert cache.state() == {"a": "3"}
         assert cache.informer.stale_for_s() == 60.0
         assert isinstance(cache.informer.error, RetryLaterError)
+        server.then(listing("9", service("a", "9")))
         server.then(stream(event("MODIFIED", service("a", "9")), hold=hold))
         await cache.until(lambda: cache.state() == {"a": "9"})
         assert getattr(cache.informer, "error") is None  # noqa: B009  # mypy would take it for unreachable

@@ -1,0 +1,78 @@
+"""An API server to talk to: the one of `$KUBECONFIG`, else the lab's own, started by its command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from metallb.kube.client import KubeClient
+from metallb.kube.credentials import Credentials, Tls, find
+
+STANDALONE = "kubelab.apiserver.standalone"
+
+
+@dataclass
+class ApiServer:
+    """The lab's API server. Started again it has the same port, new certificates in the same files, and no objects."""
+
+    folder: Path
+    port: int = 0
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        command = (sys.executable, "-m", STANDALONE, "--dir", str(self.folder), "--port", str(self.port))
+        self.process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        assert self.process.stdout is not None
+        async with asyncio.timeout(30):
+            while (line := (await self.process.stdout.readline()).decode()).strip() != "ready":
+                assert line, "the API server ended before it was ready"
+        self.port = int(self.credentials.server.rpartition(":")[2])
+
+    async def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(number)
+            await self.process.communicate()
+
+    @property
+    def credentials(self) -> Credentials:
+        return find({}, kubeconfig=self.folder / "kubeconfig")
+
+    @property
+    def credentials_by_file(self) -> Credentials:
+        """The same administrator, by files that are read again when they change."""
+        folder = self.folder
+        tls = Tls(ca_file=folder / "ca.crt", cert_file=folder / "admin.crt", key_file=folder / "admin.key")
+        return Credentials(self.credentials.server, tls=tls)
+
+
+@pytest.fixture
+async def api_server(tmp_path: Path) -> AsyncIterator[ApiServer]:
+    """The lab's API server, fresh for each test."""
+    server = ApiServer(tmp_path)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def credentials(request: pytest.FixtureRequest) -> Credentials:
+    """An administrator of the API server under test."""
+    if "KUBECONFIG" in os.environ:
+        return find(os.environ)
+    server: ApiServer = request.getfixturevalue("api_server")
+    return server.credentials
+
+
+@pytest.fixture
+async def client(credentials: Credentials) -> AsyncIterator[KubeClient]:
+    async with KubeClient(credentials, agent="metallb-tests", field_manager="metallb-tests") as opened:
+        yield opened
