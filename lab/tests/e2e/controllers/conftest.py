@@ -241,4 +241,6 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 @pytest.fixture
 async def nodes(cluster: Cluster) -> dict[str, Kubelet]:
     """Three nodes."""
-    return {name: await cluster.add_node(name) for name in ("n1", "n2", "n3")}
+    names = ("n1", "n2", "n3")
+    await cluster.eye.on(NODES)
+    return dict(zip(names, await asyncio.gather(*(cluster.add_node(name) for name in names)), strict=True))

@@ -85,11 +85,11 @@ def reasons(obj: Any) -> dict[str, str]:
     return {c["type"]: c["reason"] for c in obj["status"].get("conditions") or []}
 
 
-def ready_addresses(slices: Any, family: str) -> set[str]:
+def ready_addresses(slices: Any, family: str, name: str = "web") -> set[str]:
     return {
         endpoint["addresses"][0]
         for one in slices.values()
-        if one["addressType"] == family
+        if one["addressType"] == family and one["metadata"]["labels"]["kubernetes.io/service-name"] == name
         for endpoint in one["endpoints"] or []
         if endpoint["conditions"]["ready"]
     }
@@ -151,7 +151,7 @@ async def test_a_broken_image_stops_a_rollout_before_it_hurts(cluster: Any, node
     await image(cluster, "web", "broken:1")
     await eye.until(lambda: sum("broken" in p["spec"]["containers"][0]["image"] for p in pods.values()) == 2)
     await eye.until(lambda: deployments["default", "web"]["status"].get("updatedReplicas") == 2)
-    assert available(deployments) == 3
+    await eye.until(lambda: available(deployments) == 3)
 
 
 async def test_a_daemon_set_has_a_pod_on_each_node_and_follows_new_ones(cluster: Any, nodes: Any) -> None:
