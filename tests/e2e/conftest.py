@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -149,12 +150,17 @@ ADVERTISEMENT = {
 
 
 @pytest.fixture(scope="session")
-async def cluster(lab: Lab) -> Cluster:
+def cluster(lab: Lab) -> Cluster:
     """The shared lab with the operator, MetalLB, a pool, an advertisement and a web server on two nodes."""
     made = Cluster(lab)
-    await made.kubectl("apply", "-k", str(ROOT / "manifests"))
-    await made.apply(METALLB)
-    await made.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
-    await made.apply(POOL, ADVERTISEMENT, made.web("web"))
-    await made.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    with ThreadPoolExecutor(1) as apart:  # the tests' event loop is not this fixture's
+        apart.submit(asyncio.run, prepare(made)).result()
     return made
+
+
+async def prepare(cluster: Cluster) -> None:
+    await cluster.kubectl("apply", "-k", str(ROOT / "manifests"))
+    await cluster.apply(METALLB)
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
+    await cluster.apply(POOL, ADVERTISEMENT, cluster.web("web"))
+    await cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
