@@ -44,9 +44,18 @@ USERS = {
     "alice": User("alice", ("",), "alice"),
 }
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
-ADDRESS = re.compile(r"10\.96\.\d+\.\d+|fd00:10:96::[0-9a-f]*")
 AGE = re.compile(r"(\d+[smhdy])+")
+TEXT_MASKS = (
+    (UUID, "<uid>"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<time>"),
+    (r"10\.96\.\d+\.\d+|fd00:10:96::[0-9a-f]*", "<address>"),
+    (r"\?hash=[0-9A-F]+", "?hash="),
+    (r"(203\.0\.113\.10):\d+", r"\1:<port>"),
+    (r'(resourceVersion\\*":\\*")\d+', r"\1<chosen>"),
+    (r"kube-api-access-[a-z0-9]{5}", "kube-api-access-<chosen>"),
+    (r":3\d{4}/", ":<port>/"),
+    (r"(resource version: |current: )\d+", r"\1<chosen>"),
+)
 CHOSEN = {"nodePort", "healthCheckNodePort", "resourceVersion", "continue", "hash", "uid", "time"}
 """Fields whose values the server chooses."""
 FIRST_CHOSEN_PORT = 30000
@@ -255,17 +264,14 @@ def masked(value: Any, name: str = "") -> Any:
         return "<chosen>"
     if name in {"port", "targetPort"} and isinstance(value, int) and value >= FIRST_CHOSEN_PORT:
         return "<port>"
-    if isinstance(value, str):
-        for pattern, mask in ((UUID, "<uid>"), (TIME, "<time>"), (ADDRESS, "<address>")):
-            value = pattern.sub(mask, value)
-        if name == "cells" and AGE.fullmatch(value):
-            return "<age>"
-        value = re.sub(r"\?hash=[0-9A-F]+", "?hash=", value)
-        value = re.sub(r"(203\.0\.113\.10):\d+", r"\1:<port>", value)
-        value = re.sub(r'(resourceVersion\\*":\\*")\d+', r"\1<chosen>", value)
-        value = re.sub(r"kube-api-access-[a-z0-9]{5}", "kube-api-access-<chosen>", value)
-        value = re.sub(r":3\d{4}/", ":<port>/", value)
-        return re.sub(r"(resource version: |current: )\d+", r"\1<chosen>", value)
+    return masked_text(value, name) if isinstance(value, str) else value
+
+
+def masked_text(value: str, name: str) -> str:
+    if name == "cells" and AGE.fullmatch(value):
+        return "<age>"
+    for pattern, mask in TEXT_MASKS:
+        value = re.sub(pattern, mask, value)
     return value
 
 

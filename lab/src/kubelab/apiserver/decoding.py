@@ -10,11 +10,13 @@ from typing import Any, Final, Literal
 import msgspec
 import yaml
 
+from kubelab.apiserver import protobuf
 from kubelab.apiserver.errors import ApiError, bad_request
 from kubelab.apiserver.negotiation import JSON, YAML, media_type, unsupported_media
 from kubelab.apiserver.request import Request
 from kubelab.apiserver.resources import ResourceInfo
 from kubelab.apiserver.schema import decode, prune
+from kubelab.apiserver.schema.builtin import Types
 from kubelab.apiserver.schema.model import Schema
 from kubelab.objects import GroupVersionKind, Json, Object
 
@@ -46,7 +48,7 @@ class Decoded:
 
 
 def parse(request: Request, *, kind: str = "", custom: bool = False) -> Decoded:
-    """Read a body by its media type.
+    """Read a body by its media type. Protobuf is read of built-in kinds only.
 
     Raises:
         ApiError: 415 for media types that are not read, 400 for bodies that can't be.
@@ -56,6 +58,8 @@ def parse(request: Request, *, kind: str = "", custom: bool = False) -> Decoded:
         return _parse_json(request.body, kind)
     if media == YAML:
         return Decoded(parse_yaml(request.body), [])
+    if media == protobuf.MEDIA_TYPE and kind and not custom:
+        return Decoded(protobuf.decode(request.body, Types.load()), [])
     raise unsupported_media(_CUSTOM_ACCEPTED if custom else _ACCEPTED)
 
 
