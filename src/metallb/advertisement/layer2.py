@@ -92,22 +92,25 @@ def decide(
     """
     if service is None or service.spec.type != "LoadBalancer" or (service.spec.load_balancer_class or "") != lb_class:
         return Withhold(NotLoadBalancer())
-    subject = _subject(service, endpoints, config, cluster)
+    subject = _subject(service, config, cluster)
     if not isinstance(subject, _Subject):
         return Withhold(subject)
     everyone = _candidates(subject.advertisements, cluster)
+    witness = elect(everyone, subject.addresses[0], {})
+    if not any(endpoint.can_serve for endpoint in endpoints):
+        return Withhold(NoServingEndpoint(witness))
     local = service.spec.external_traffic_policy == "Local"
     serving = {each.node_name for each in endpoints if each.can_serve}
     candidates = everyone & serving if local else everyone
     winner = elect(candidates, subject.addresses[0], _scores(candidates, subject.advertisements, cluster))
     if winner is None:
-        return Withhold(NoCandidate(local, elect(everyone, subject.addresses[0], {})))
+        return Withhold(NoCandidate(local, witness))
     if winner != cluster.me:
         return Withhold(OtherNode(winner))
     return Announce(subject.addresses, interfaces_of(subject.advertisements, cluster))
 
 
-def _subject(service: Service, endpoints: Sequence[Endpoint], config: Config, cluster: Cluster) -> _Subject | Reason:
+def _subject(service: Service, config: Config, cluster: Cluster) -> _Subject | Reason:
     shown = tuple(ingress.ip for ingress in service.status.load_balancer.ingress)
     if not shown:
         return NoAddress()
@@ -115,8 +118,6 @@ def _subject(service: Service, endpoints: Sequence[Endpoint], config: Config, cl
     pool = config.pool_of(addresses) if addresses else None
     if pool is None:
         return AddressForeign(shown)
-    if not any(endpoint.can_serve for endpoint in endpoints):
-        return NoServingEndpoint()
     advertisements = tuple(each for each in pool.l2 if each.selects_service(service.metadata.labels))
     return _refusal(service, pool.name, advertisements, cluster) or _Subject(addresses, advertisements)
 

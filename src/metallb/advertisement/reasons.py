@@ -44,13 +44,14 @@ class AddressForeign:
 
 @dataclass(frozen=True, slots=True)
 class NoServingEndpoint:
-    """Nothing behind the Service can serve."""
+    """Nothing behind the Service can serve. `witness` is the node that tells people (see `NoCandidate`)."""
 
     code = "notOwner"
+    witness: NodeName | None = None
 
     def __str__(self) -> str:
         """Says what to look at."""
-        return "no endpoint of the Service is ready"
+        return "no endpoint of the Service is ready: look at its pods"
 
 
 @dataclass(frozen=True, slots=True)

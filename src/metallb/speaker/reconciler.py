@@ -6,18 +6,19 @@ outage changes nothing: caches keep what they have.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from metallb.advertisement.layer2 import Announce, Cluster, Decision, Withhold, decide
-from metallb.advertisement.reasons import NoCandidate, NoInterface, Reason
+from metallb.advertisement.reasons import NoCandidate, NoInterface, NoServingEndpoint, Reason
 from metallb.api import v1beta1
 from metallb.api.core import Endpoint, EndpointSlice, Node, Pod, Service
 from metallb.api.net import NodeName, ServiceKey
 from metallb.config.build import Snapshot, build
 from metallb.config.model import Config
 from metallb.kube.objects import Key
-from metallb.kube.reconciler import Done, Outcome, Reconciler
+from metallb.kube.reconciler import Again, Done, Outcome, Reconciler
 from metallb.kube.store import Store
 from metallb.speaker.announcer import Announcer
 from metallb.telemetry import logs
@@ -25,6 +26,9 @@ from metallb.telemetry import logs
 CONFIG_KEY = "config"
 SLICES_BY_SERVICE = "service"
 """Name of the index that finds EndpointSlices by `namespace/name` of their Service."""
+
+PATIENCE_S = 5.0
+"""A reason has to last this long before people are told by an event."""
 
 _log = logs.logger(op="announce")
 
@@ -73,7 +77,14 @@ class Announcements:
 class ServiceSpeaker:
     """The queues of one speaker: run `services` and `config`."""
 
-    def __init__(self, settings: Settings, stores: Stores, announcer: Announcer, outlets: Outlets) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Stores,
+        announcer: Announcer,
+        outlets: Outlets,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.state = Announcements()
         self.services: Reconciler[Key] = Reconciler("service", self._service, observe=outlets.observe)
         self.config: Reconciler[str] = Reconciler("config", self._config)
@@ -81,7 +92,9 @@ class ServiceSpeaker:
         self._stores = stores
         self._announcer = announcer
         self._outlets = outlets
+        self._clock = clock
         self._cluster: Cluster | None = None
+        self._untold: dict[ServiceKey, float] = {}
 
     def reload(self, *_cause: object) -> None:
         """Pools or advertisements changed."""
@@ -116,7 +129,7 @@ class ServiceSpeaker:
         key = ServiceKey(*raw)
         service = self._stores.services.get(raw)
         self._apply(key, service, self._decide(service, self.state.config))
-        return Done()
+        return self._tell(key, service)
 
     def _decide(self, service: Service | None, config: Config) -> Decision:
         if self._cluster is None:
@@ -145,6 +158,7 @@ class ServiceSpeaker:
             self._withhold(key, service, decision.reason, changed=changed)
             return
         self.state.withheld.pop(key, None)
+        self._untold.pop(key, None)
         if changed and service is not None:
             ips = [str(address) for address in decision.addresses]
             _log.info("announced from here", event="serviceAnnounced", service=str(key), ips=ips)
@@ -154,6 +168,7 @@ class ServiceSpeaker:
         fresh = self.state.withheld.get(key) != reason
         if service is None:
             self.state.withheld.pop(key, None)
+            self._untold.pop(key, None)
         else:
             self.state.withheld[key] = reason
         if changed:
@@ -161,11 +176,22 @@ class ServiceSpeaker:
             self._outlets.withdrawn(key)
         elif fresh and service is not None and service.spec.type == "LoadBalancer":
             _log.debug("not announced from here", event="notAnnounced", service=str(key), reason=str(reason))
-        if fresh and service is not None and self._tells(reason):
-            self._outlets.unannounced(service, reason)
+        if fresh and service is not None:
+            self._untold[key] = self._clock() + PATIENCE_S
+
+    def _tell(self, key: ServiceKey, service: Service | None) -> Outcome:
+        """Tells people why a Service is not announced, once, if that lasts: pods that start need their time."""
+        reason, due = self.state.withheld.get(key), self._untold.get(key)
+        if service is None or reason is None or due is None or not self._tells(reason):
+            return Done()
+        if self._clock() < due:
+            return Again(due - self._clock())
+        del self._untold[key]
+        self._outlets.unannounced(service, reason)
+        return Done()
 
     def _tells(self, reason: Reason) -> bool:
         """Whether this node is the one to tell people: every node comes to a reason, an event is wanted once."""
-        if isinstance(reason, NoCandidate):
+        if isinstance(reason, NoCandidate | NoServingEndpoint):
             return reason.witness == self._settings.node
         return isinstance(reason, NoInterface)
