@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from metallb.api import v1beta1
@@ -20,6 +21,10 @@ from metallb.api.core import (
     ServiceStatus,
 )
 from metallb.api.core import Service as ServiceModel
+
+# A busy machine is no failure: how fast something is stands in bench/.
+hypothesis.settings.register_profile("metallb", deadline=None)
+hypothesis.settings.load_profile("metallb")
 
 ServiceFactory = Callable[..., ServiceModel]
 PoolFactory = Callable[..., v1beta1.IPAddressPool]

@@ -250,7 +250,7 @@ def _template(component: str, pod: Object, config: PodConfig | None) -> Object:
     if config is None:
         return template
     if config.annotations:
-        template["metadata"]["annotations"] = config.annotations
+        template["metadata"]["annotations"] = dict(config.annotations)
     if config.priority_class_name:
         pod["priorityClassName"] = config.priority_class_name
     if config.runtime_class_name:
@@ -305,7 +305,8 @@ def _port(name: str, number: int, protocol: str = "TCP") -> Object:
 
 
 def _builtin(value: Model) -> Object:
-    built: Object = msgspec.to_builtins(value)
+    # Through JSON, so that lists are lists: `to_builtins` leaves tuples as they are.
+    built: Object = msgspec.json.decode(msgspec.json.encode(value))
     return built
 
 

@@ -124,6 +124,9 @@ class MetalLBOperator:
             # Garbage collection takes what it owned; a new resource of this name starts from nothing.
             self._applied.clear()
             return Done()
+        if resource.metadata.deletion_timestamp is not None:
+            # Deleted in the foreground: what it owns goes first, and must not be applied again while it does.
+            return Done()
         if key.name != NAME:
             await self._say(resource, wrong_name(key.name))
             return Done()

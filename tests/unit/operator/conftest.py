@@ -1,0 +1,189 @@
+"""A cluster in memory that the operator writes to, with caches that follow only when they are told to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+
+from metallb.api.core import Condition, ObjectMeta
+from metallb.api.v1beta1 import MetalLB, MetalLBSpec, MetalLBStatus
+from metallb.kube.errors import ApiError, ConflictError, NotFoundError
+from metallb.kube.objects import Bare
+from metallb.kube.resources import Resource
+from metallb.kube.store import Store
+from metallb.operator.conditions import WorkloadStatus
+from metallb.operator.operands import Installation
+from metallb.operator.reconciler import MetalLBOperator, Outlets, Stores, Workload
+
+NAMESPACE = "metallb-system"
+Object = dict[str, Any]
+
+
+@dataclass
+class FakeCluster:
+    """Server-side apply, deletion and status patches of the few kinds that the operator writes.
+
+    `writes` lists what was asked, `changes` counts what changed an object; `failing` answers instead.
+    """
+
+    objects: dict[tuple[str, str], Object] = field(default_factory=dict)
+    resources: dict[str, MetalLB] = field(default_factory=dict)
+    writes: list[str] = field(default_factory=list)
+    changes: int = 0
+    failing: ApiError | None = None
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    stores: Stores = field(default_factory=lambda: Stores(Store(), Store(), Store(), Store(), Store()))
+
+    # What the operator calls
+
+    async def apply(self, resource: Resource, name: str, body: Object, **_options: Any) -> Bare:
+        self._record(f"apply {resource.kind}/{name}")
+        known = self.objects.get((resource.kind, name))
+        applied = {key: value for key, value in body.items() if key != "metadata"}
+        metadata = {key: body["metadata"][key] for key in ("labels", "ownerReferences")}
+        if known is None or known["applied"] != applied or known["metadata"] != metadata:
+            self.changes += 1
+            spec_moves = known is None or known["applied"] != applied
+            self.objects[resource.kind, name] = {
+                "applied": applied,
+                "metadata": metadata,
+                "uid": known["uid"] if known else f"uid-{self.changes}",
+                "version": self.changes,
+                "generation": (known["generation"] if known else 0) + spec_moves,
+                "status": known["status"] if known else {},
+            }
+        return Bare(self._metadata(resource.kind, name))
+
+    async def delete(self, resource: Resource, name: str, **_options: Any) -> None:
+        self._record(f"delete {resource.kind}/{name}")
+        if self.objects.pop((resource.kind, name), None) is None:
+            raise NotFoundError("DELETE", "gone", code=404)
+        self.changes += 1
+
+    async def write(self, key: tuple[str, str], version: str, status: Object, _annotations: object = None) -> Bare:
+        self._record(f"status {key[1]}")
+        found = self.resources.get(key[1])
+        if found is None:
+            raise NotFoundError("PATCH", "gone", code=404)
+        if found.metadata.resource_version != version:
+            raise ConflictError("PATCH", "changed", code=409)
+        self.changes += 1
+        conditions = msgspec.convert(status["conditions"], tuple[Condition, ...])
+        self.put(msgspec.structs.replace(found, status=MetalLBStatus(conditions)))
+        return Bare(self.resources[key[1]].metadata)
+
+    # What a test does
+
+    def put(self, resource: MetalLB) -> None:
+        self.changes += 1
+        metadata = msgspec.structs.replace(resource.metadata, resource_version=str(self.changes))
+        self.resources[metadata.name] = msgspec.structs.replace(resource, metadata=metadata)
+
+    def edit(self, kind: str, name: str) -> None:
+        """Somebody changes the spec, or for a kind without generation anything."""
+        self.changes += 1
+        found = self.objects[kind, name]
+        found["applied"] = {}
+        found["generation"] += 1
+        found["version"] = self.changes
+
+    def get_ready(self) -> None:
+        for (kind, _), found in self.objects.items():
+            counts = {"observedGeneration": found["generation"]}
+            if kind == "Deployment":
+                counts |= {"replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}
+            found["status"] = counts
+            self.changes += 1
+            found["version"] = self.changes
+
+    def deliver(self) -> None:
+        """The caches see everything."""
+        self.stores.metallbs.replace(self.resources.values())
+        by_kind: dict[str, Store[Any]] = {kind.kind: store for kind, store in self.stores.owned()}
+        for kind, store in by_kind.items():
+            workload = kind in {"DaemonSet", "Deployment"}
+            store.replace(
+                Workload(self._metadata(each, name), status=msgspec.convert(found["status"], WorkloadStatus))
+                if workload
+                else Bare(self._metadata(each, name))
+                for (each, name), found in self.objects.items()
+                if each == kind
+            )
+
+    def conditions(self, name: str = "metallb") -> dict[str, Condition]:
+        return {each.type: each for each in self.resources[name].status.conditions}
+
+    def taken(self) -> list[str]:
+        """The writes since the last call."""
+        found, self.writes = self.writes, []
+        return found
+
+    def _record(self, what: str) -> None:
+        self.writes.append(what)
+        if self.failing is not None and not what.startswith("status"):
+            raise self.failing
+
+    def _metadata(self, kind: str, name: str) -> ObjectMeta:
+        found = self.objects[kind, name]
+        return msgspec.convert(
+            {
+                "name": name,
+                "namespace": NAMESPACE,
+                "uid": found["uid"],
+                "resourceVersion": str(found["version"]),
+                "generation": found["generation"] if kind in {"DaemonSet", "Deployment", "NetworkPolicy"} else 0,
+                **found["metadata"],
+            },
+            ObjectMeta,
+        )
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    """An empty one."""
+    return FakeCluster()
+
+
+@pytest.fixture
+def operator(cluster: FakeCluster) -> MetalLBOperator:
+    """An operator that has just begun to lead."""
+    return build_operator(cluster)
+
+
+def build_operator(cluster: FakeCluster, **changes: Any) -> MetalLBOperator:
+    installation = Installation(
+        **{
+            "namespace": NAMESPACE,
+            "controller_image": "example.org/controller:v1",
+            "speaker_image": "example.org/speaker:v1",
+            "version": "v1",
+            **changes,
+        }
+    )
+    outlets = Outlets(
+        warn=lambda _resource, reason, message: cluster.warnings.append((reason, message)),
+        now=lambda: "2026-01-01T00:00:00Z",
+    )
+    fake: Any = cluster
+    return MetalLBOperator(fake, installation, cluster.stores, fake, outlets)
+
+
+@pytest.fixture
+def restarted(cluster: FakeCluster) -> Callable[..., MetalLBOperator]:
+    """Another operator on the same cluster, with other settings where some are given."""
+    return lambda **changes: build_operator(cluster, **changes)
+
+
+@pytest.fixture
+def metallb() -> Callable[..., MetalLB]:
+    """A MetalLB resource as a user writes it."""
+
+    def build(name: str = "metallb", *, uid: str = "u-1", deleted: str | None = None, **spec: Any) -> MetalLB:
+        metadata = ObjectMeta(name=name, namespace=NAMESPACE, uid=uid, generation=1, deletion_timestamp=deleted)
+        return MetalLB(metadata=metadata, spec=MetalLBSpec(**spec))
+
+    return build
