@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -24,6 +23,9 @@ import msgspec
 from kubelab import kubeconfig
 from kubelab.kubeconfig import Connection
 from kubelab.objects import Json, Object
+from kubelab.resource import PatchKind, Resource
+
+__all__ = ["ApiClient", "ApiFailure", "ObjectList", "PatchKind", "Resource", "WatchEvent"]
 
 _REQUEST_TIMEOUT_S = 30.0
 _CONNECT_TIMEOUT_S = 5.0
@@ -31,28 +33,6 @@ _PAGE = 500
 _TOKEN_FILE_AGE_S = 60.0
 # A peer that vanished (cut link, killed namespace) is noticed after about ten seconds, also on a silent watch.
 _KEEPALIVE = {socket.TCP_KEEPIDLE: 4, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3, socket.TCP_USER_TIMEOUT: 10_000}
-
-
-class Resource(NamedTuple):
-    """A resource as requests name it: `Resource("apps", "v1", "deployments", True)`."""
-
-    group: str
-    version: str
-    plural: str
-    namespaced: bool
-
-    @property
-    def api_version(self) -> str:
-        """`v1`, `apps/v1`."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """The URL path of a collection, an object or its subresource; no namespace means all of them."""
-        parts = ["/apis" if self.group else "/api", self.api_version]
-        if self.namespaced and namespace:
-            parts += ["namespaces", namespace]
-        parts += [part for part in (self.plural, name, subresource) if part]
-        return "/".join(parts)
 
 
 @dataclass(slots=True)
@@ -93,18 +73,14 @@ class ApiFailure(Exception):  # noqa: N818  # a failure may be nobody's error: a
         return self.reason == "AlreadyExists"
 
     @property
+    def passing(self) -> bool:
+        """It says nothing about what was asked: no answer, too many requests, a server in trouble."""
+        return self.unreachable or self.code == 429 or self.code >= 500  # noqa: PLR2004  # HTTP's own numbers
+
+    @property
     def expired(self) -> bool:
         """410: list again."""
         return self.code == 410  # noqa: PLR2004  # HTTP's own name
-
-
-class PatchKind(Enum):
-    """How a patch is read, by its content type."""
-
-    JSON = "application/json-patch+json"
-    MERGE = "application/merge-patch+json"
-    STRATEGIC = "application/strategic-merge-patch+json"
-    APPLY = "application/apply-patch+yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +173,11 @@ class ApiClient:
             if not meta.get("continue"):
                 return ObjectList(items, str(meta.get("resourceVersion") or ""))
             params["continue"] = str(meta["continue"])
+
+    async def version(self, resource: Resource, namespace: str = "") -> str:
+        """The resource version of a collection now, without the collection."""
+        page = await self._object("GET", resource.path(namespace), params={"limit": "1"})
+        return str((page.get("metadata") or {}).get("resourceVersion") or "")
 
     async def create(self, resource: Resource, obj: Object, namespace: str = "") -> Object:
         """Create an object, in its own namespace unless another is given."""

@@ -76,6 +76,7 @@ class Informer:
         self._handlers: list[Handler] = []
         self._indexes: dict[str, tuple[IndexKeys, dict[str, dict[Key, Object]]]] = {}
         self._version = ""
+        self._watched = False
         self._assumed: set[Key] = set()
         self._gone: set[str] = set()
 
@@ -127,16 +128,30 @@ class Informer:
         while True:
             started = time.monotonic()
             try:
-                if not self._version:
+                if not self._version or await self._history_is_lost():
                     await self._list()
                 await self._watch()
             except ApiFailure as failure:
-                if not failure.unreachable:
+                if not failure.passing:
                     self._version = ""  # too old, or the server knows better: begin anew
                 _log.log(logging.DEBUG if failure.expired else logging.INFO, "%s: %s", self.resource.plural, failure)
             lived = self.heard_at > started and time.monotonic() - started > _QUIET_S
             attempt = 0 if lived else attempt + 1
             await asyncio.sleep(backoff_s(attempt, self._draw()))
+
+    async def _history_is_lost(self) -> bool:
+        """Whether the server, asked again after a watch has ended, is at an earlier version.
+
+        Then it was started anew without what it knew, and a watch from our version would wait in vain.
+        """
+        if not self._watched:
+            return False
+        now = await self._client.version(self.resource, self._namespace)
+        if int(now or 0) >= int(self._version):
+            return False
+        self._assumed.clear()
+        self._gone.clear()
+        return True
 
     async def _list(self) -> None:
         found = await self._client.list(
@@ -144,10 +159,11 @@ class Informer:
         )
         self.heard_at = time.monotonic()
         self._replace(found)
-        self._version = found.resource_version
+        self._version, self._watched = found.resource_version, False
         self.synced.set()
 
     async def _watch(self) -> None:
+        self._watched = True
         events = self._client.watch(
             self.resource,
             self._namespace,

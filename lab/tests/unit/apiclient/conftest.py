@@ -26,6 +26,7 @@ class ScriptedServer:
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     log: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
     cuts: int = 0
+    watches: int = 0
     down: bool = False
     lists: int = 0
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -43,7 +44,7 @@ class ScriptedServer:
             )
         if request.query.get("watch"):
             return await self._watch(request)
-        self.lists += 1
+        self.lists += request.query.get("limit") != "1"
         return web.json_response(
             {
                 "kind": "ConfigMapList",
@@ -65,6 +66,9 @@ class ScriptedServer:
             )
             return stream
         at, cuts = 0, self.cuts
+        async with self.changed:
+            self.watches += 1
+            self.changed.notify_all()
         while True:
             for version, kind, obj in self.log[at:]:
                 if version > since:
@@ -107,6 +111,12 @@ class ScriptedServer:
         if not silently:
             await self._log("DELETED", obj | {"metadata": obj["metadata"] | {"resourceVersion": str(self.version)}})
 
+    def lose_history(self) -> None:
+        """As a server that was started anew without what it knew."""
+        self.items.clear()
+        self.log.clear()
+        self.version = 1
+
     async def bookmark(self) -> None:
         self.version += 1
         await self._log("BOOKMARK", {"kind": "ConfigMap", "metadata": {"resourceVersion": str(self.version)}})
@@ -122,9 +132,17 @@ class ScriptedServer:
                 self.asked.clear()
                 await self.asked.wait()
 
-    async def cut_watches(self) -> None:
+    async def cut_watches(self, *, down: bool = False) -> None:
+        """End the watch that there is, or will be in a moment, without a word; and refuse all from then on if `down`."""
+        async with asyncio.timeout(10), self.changed:
+            await self.changed.wait_for(lambda: self.watches)
+            self.down = down
+        await self.close()
+
+    async def close(self) -> None:
         async with self.changed:
             self.cuts += 1
+            self.watches = 0
             self.changed.notify_all()
 
 
@@ -140,5 +158,5 @@ async def scripted() -> AsyncIterator[ScriptedServer]:
     host, port = runner.addresses[0][:2]
     server.url = f"http://{host}:{port}"
     yield server
-    await server.cut_watches()
+    await server.close()
     await runner.cleanup()

@@ -98,7 +98,8 @@ async def test_bookmarks_move_the_point_to_resume_from(scripted: ScriptedServer)
         await scripted.cut_watches()
         await scripted.put("b", "1")
         await watched.until(lambda: len(watched.events) == 2)
-        assert int(scripted.requests[0][2]["resourceVersion"]) > bookmark
+        resumed = next(query for _, _, query, _, _ in scripted.requests if "watch" in query)
+        assert int(resumed["resourceVersion"]) > bookmark
 
 
 async def test_a_version_too_old_leads_to_a_new_list_and_only_the_differences_are_told(
@@ -110,8 +111,7 @@ async def test_a_version_too_old_leads_to_a_new_list_and_only_the_differences_ar
     async with following(scripted) as watched:
         await asyncio.wait_for(watched.informer.synced.wait(), 10)
         watched.events.clear()
-        scripted.down = True
-        await scripted.cut_watches()
+        await scripted.cut_watches(down=True)
         await scripted.remove("gone", silently=True)
         scripted.log.clear()
         scripted.version += 100
@@ -128,14 +128,25 @@ async def test_the_store_stays_while_the_server_is_away(scripted: ScriptedServer
     await scripted.put("a", "1")
     async with following(scripted) as watched:
         await asyncio.wait_for(watched.informer.synced.wait(), 10)
-        scripted.down = True
         scripted.requests.clear()
-        await scripted.cut_watches()
+        await scripted.cut_watches(down=True)
         await scripted.until_asked(3)
         assert watched.values() == {"a": "1"}
         scripted.down = False
         await scripted.put("a", "2")
         await watched.until(lambda: watched.values() == {"a": "2"})
+
+
+async def test_a_server_that_lost_its_history_is_listed_anew(scripted: ScriptedServer) -> None:
+    await scripted.put("a", "1")
+    async with following(scripted) as watched:
+        await asyncio.wait_for(watched.informer.synced.wait(), 10)
+        scripted.lose_history()
+        await scripted.put("b", "1")
+        await scripted.cut_watches()
+        await watched.until(lambda: watched.values() == {"b": "1"})
+        await scripted.put("c", "1")
+        await watched.until(lambda: watched.values() == {"b": "1", "c": "1"})
 
 
 async def test_a_name_with_a_new_life_is_told_as_a_deletion_and_an_addition(scripted: ScriptedServer) -> None:
@@ -228,7 +239,7 @@ async def test_a_list_made_before_ones_own_write_does_not_undo_it(scripted: Scri
         lists = scripted.lists
         scripted.requests.clear()
         await scripted.cut_watches()
-        await scripted.until_asked(3)  # a watch that is too old, a list, a watch
+        await scripted.until_asked(4)  # the version, a watch that is too old, a list, a watch
         assert scripted.lists == lists + 1
         assert watched.values() == {"other": "1", "a": "mine"}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from kubelab.apiclient import PatchKind
 from kubelab.controllers.decide import times
 from kubelab.controllers.decide.pods import is_deleting, is_terminal
 from kubelab.controllers.decide.resources import PODS
 from kubelab.controllers.decide.selectors import tolerates
 from kubelab.controllers.decide.writes import Decision, Delete, Patch, Record, Write, soonest
 from kubelab.objects import Object
+from kubelab.resource import PatchKind
 
 COMPONENT = "taint-eviction-controller"
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from kubelab.apiclient import PatchKind
 from kubelab.controllers.decide import times
 from kubelab.controllers.decide.conditions import find, replaced
 from kubelab.controllers.decide.pods import is_ready
@@ -15,6 +14,7 @@ from kubelab.controllers.decide.resources import NODES, PODS
 from kubelab.controllers.decide.selectors import labels_of
 from kubelab.controllers.decide.writes import Decision, Patch, Record, Together, Write
 from kubelab.objects import Object
+from kubelab.resource import PatchKind
 
 COMPONENT = "node-controller"
 

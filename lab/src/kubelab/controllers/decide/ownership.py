@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kubelab.apiclient import Resource
 from kubelab.controllers.decide.selectors import labels_of, matches
 from kubelab.controllers.decide.writes import Patch
 from kubelab.objects import Object
+from kubelab.resource import Resource
 
 
 def reference_to(owner: Object) -> Object:

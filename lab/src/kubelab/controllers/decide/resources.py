@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubelab.apiclient import Resource
+from kubelab.resource import Resource
 
 PODS = Resource("", "v1", "pods", True)
 NODES = Resource("", "v1", "nodes", False)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from kubelab.apiclient import PatchKind
 from kubelab.controllers.decide import quantity, times
 from kubelab.controllers.decide.conditions import find
 from kubelab.controllers.decide.fitting import Picture, Place, Refusal, domain, refusal, requests, term_selects
@@ -18,6 +17,7 @@ from kubelab.controllers.decide.resources import PODS
 from kubelab.controllers.decide.selectors import labels_of, matches_node_term, untolerated
 from kubelab.controllers.decide.writes import Bind, Patch, Record, Write
 from kubelab.objects import Object
+from kubelab.resource import PatchKind
 
 NAME = "default-scheduler"
 

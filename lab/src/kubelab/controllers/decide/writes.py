@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from kubelab.apiclient import PatchKind, Resource
 from kubelab.objects import Json, Object
+from kubelab.resource import PatchKind, Resource
 
 
 @dataclass(frozen=True, slots=True)
