@@ -26,7 +26,8 @@ async def service(cluster: Any) -> AsyncIterator[Any]:
         return found
 
     yield create
-    await cluster.kubectl("delete", "service", "--ignore-not-found", *made)
+    if made:
+        await cluster.kubectl("delete", "service", "--ignore-not-found", *made)
 
 
 async def test_ipv4_is_served_and_said(cluster: Any, service: Any) -> None:

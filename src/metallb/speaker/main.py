@@ -39,6 +39,9 @@ EXCLUDE_FILE = Path("/etc/metallb/excludel2.yaml")
 EXCLUDE_KEY = "announcedInterfacesToExclude"
 DEFAULT_SPEAKER_LABELS = "app=metallb,component=speaker"
 
+SETTLE_S = 0.25
+"""How long after a speaker fell silent its addresses are taken over."""
+
 HANDOVER_S = 1.0
 """How long a speaker that is told to stop goes on answering, while the others take over."""
 
@@ -180,13 +183,21 @@ class Speaker:
         caches.services.subscribe(speaker.services.add)
         caches.slices.subscribe_by(_keys_of, speaker.services.add)
         caches.nodes.subscribe(speaker.review_all, when=_node_matters)
-        caches.pods.subscribe(speaker.review_all, when=_liveness_changed)
+        caches.pods.subscribe(speaker.review_all, when=_came_or_left)
+        caches.pods.subscribe(lambda _key: self._review_soon(speaker), when=_fell_silent)
         caches.pools.subscribe(speaker.reload, when=_pool_changed)
         caches.l2_advertisements.subscribe(speaker.reload)
         speaker.reload()
         async with asyncio.TaskGroup() as group:
             group.create_task(speaker.config.run(), name="config")
             group.create_task(speaker.services.run(), name="services")
+
+    def _review_soon(self, speaker: ServiceSpeaker) -> None:
+        """Elects anew once the proxies have had time to forget the silent node's pods, too.
+
+        Whoever announced at once would hand clients to backends that died with the node.
+        """
+        asyncio.get_running_loop().call_later(SETTLE_S, speaker.review_all)
 
     def _watch_interfaces(self, speaker: ServiceSpeaker) -> None:
         """Follows interfaces by the kernel's notices: a new one takes part at once."""
@@ -292,11 +303,19 @@ def _node_matters(change: Change[Node]) -> bool:
     return before.metadata.labels != after.metadata.labels or before.condition(kind) != after.condition(kind)
 
 
-def _liveness_changed(change: Change[Pod]) -> bool:
-    before, after = change.before, change.after
-    if before is None or after is None:
-        return True
-    return (before.ready, before.spec.node_name) != (after.ready, after.spec.node_name)
+def _came_or_left(change: Change[Pod]) -> bool:
+    """A speaker is there now, or says that it goes."""
+    return not _fell_silent(change) and _is_live(change.before) != _is_live(change.after)
+
+
+def _fell_silent(change: Change[Pod]) -> bool:
+    """A speaker is not ready any more without having said that it goes: its node may be dead."""
+    after = change.after
+    return _is_live(change.before) and after is not None and not after.ready and not after.metadata.deletion_timestamp
+
+
+def _is_live(pod: Pod | None) -> bool:
+    return pod is not None and pod.ready
 
 
 def _pool_changed(change: Change[v1beta1.IPAddressPool]) -> bool:
