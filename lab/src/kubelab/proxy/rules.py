@@ -251,8 +251,9 @@ def _port_endpoints(slices: Iterable[Slice], port: ServicePort, family: int) -> 
 
 def _collapsed(ranges: Iterable[Network]) -> list[str]:
     """Texts of networks that do not overlap: nft refuses overlapping intervals."""
-    v4 = [network for network in ranges if isinstance(network, ipaddress.IPv4Network)]
-    v6 = [network for network in ranges if isinstance(network, ipaddress.IPv6Network)]
+    networks = list(ranges)
+    v4 = [network for network in networks if isinstance(network, ipaddress.IPv4Network)]
+    v6 = [network for network in networks if isinstance(network, ipaddress.IPv6Network)]
     return [str(network) for network in (*ipaddress.collapse_addresses(v4), *ipaddress.collapse_addresses(v6))]
 
 

@@ -57,7 +57,6 @@ async def test_the_client_gets_the_page_from(web: Lab, url: str) -> None:
     assert "Directory listing" in await page(web, url)
 
 
-@pytest.mark.xfail(reason="the proxy's sets of IPv6 ranges are empty: rules._collapsed reads an iterator twice")
 async def test_the_client_gets_the_page_by_ipv6(web: Lab) -> None:
     assert "Directory listing" in await page(web, f"http://[2001:db8:100::13]:{PORT}/")
 
