@@ -2,6 +2,7 @@
 
 Contract:
 - no address is held by two Services unless sharing allows it, and none is held outside its pool;
+- an address that a Service gave up is nobody else's as long as the Service's status shows it (`shield`);
 - nothing moves unless asked: every method changes the allocation of the one Service it names, `replace_pools` aside;
 - among pools, those reserved for the Service come first, by priority (0 last) and then by name, then open ones by name;
 - within a pool the first fitting address in the order of `spec.addresses` is given.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from metallb.allocator.pool import FAMILIES, PoolState, Usage
 from metallb.allocator.reasons import (
@@ -24,7 +26,7 @@ from metallb.allocator.reasons import (
     PoolUnknown,
     Reason,
 )
-from metallb.allocator.request import Request, Sharing
+from metallb.allocator.request import Port, Request, Sharing
 from metallb.allocator.sharing import Tenancy
 from metallb.api.net import Address, Family, ServiceKey
 from metallb.config.model import Pool
@@ -39,12 +41,21 @@ class Allocation:
     sharing: Sharing
 
 
+class Occupancy(NamedTuple):
+    """What a Service keeps from others on one address."""
+
+    address: Address
+    sharing: Sharing
+    ports: frozenset[Port]
+
+
 @dataclass(slots=True)
 class Allocator:
     """The state of all pools. One writer; not safe to share between threads."""
 
     pools: dict[str, PoolState] = field(default_factory=dict)
     allocations: dict[ServiceKey, Allocation] = field(default_factory=dict)
+    _shielded: dict[ServiceKey, dict[Address, PoolState]] = field(default_factory=dict)
     _tenancies: dict[Address, Tenancy] = field(default_factory=dict)
     _by_sharing: dict[Sharing, set[Address]] = field(default_factory=dict)
 
@@ -52,8 +63,15 @@ class Allocator:
         """What the Service holds."""
         return self.allocations.get(service)
 
+    def occupancy(self, service: ServiceKey) -> frozenset[Occupancy]:
+        """All that the Service keeps from others: what it holds and what is shielded for it."""
+        held = self.allocations.get(service)
+        addresses = (*(held.addresses if held else ()), *self._shielded.get(service, ()))
+        tenancies = ((address, self._tenancies[address]) for address in addresses)
+        return frozenset(Occupancy(address, each.sharing, each.tenants[service]) for address, each in tenancies)
+
     def holders_of(self, address: Address) -> frozenset[ServiceKey]:
-        """The Services that hold an address."""
+        """The Services that hold an address, or for which it is shielded."""
         tenancy = self._tenancies.get(address)
         return frozenset(tenancy.tenants) if tenancy else frozenset()
 
@@ -66,26 +84,46 @@ class Allocator:
 
         The others keep their addresses, under the name of the pool that offers them now.
         """
-        before = self.allocations
+        before, shielded = self.allocations, self._shielded
         self.pools = {pool.name: PoolState(pool) for pool in sorted(pools, key=lambda pool: pool.name)}
-        tenancies, self._tenancies, self._by_sharing, self.allocations = self._tenancies, {}, {}, {}
+        tenancies, self._tenancies, self._by_sharing = self._tenancies, {}, {}
+        self.allocations, self._shielded = {}, {}
         lost = set()
         for service, allocation in before.items():
             state = self._pool_of(allocation.addresses)
             if state is None:
                 lost.add(service)
                 continue
-            ports = tenancies[allocation.addresses[0]].tenants[service]
-            renewed = Request(service, {}, (), both_required=False, ports=ports, sharing=allocation.sharing)
-            self._hold(renewed, state, allocation.addresses)
+            self._hold(tenancies[allocation.addresses[0]].claim_of(service), state, allocation.addresses)
+        for service, addresses in shielded.items():
+            for address in addresses:
+                self.shield(tenancies[address].claim_of(service), (address,))
         return frozenset(lost)
+
+    def shield(self, request: Request, addresses: Iterable[Address]) -> None:
+        """Keeps addresses that a Service no longer holds from others, because its status shows them still.
+
+        Those that no pool offers, or that others have by now, stay as they are.
+        """
+        for address in addresses:
+            state, tenancy = self._pool_of((address,)), self._tenancies.get(address)
+            if state is None or (tenancy and (request.key in tenancy.tenants or tenancy.refusal(request, address))):
+                continue
+            self._move_in(request, state, address)
+            self._shielded.setdefault(request.key, {})[address] = state
+
+    def unshield(self, service: ServiceKey) -> None:
+        """Ends that for all addresses of a Service."""
+        for address, state in self._shielded.pop(service, {}).items():
+            self._move_out(service, state, address)
 
     def release(self, service: ServiceKey) -> frozenset[Address]:
         """Takes everything from a Service; returns the addresses that nobody holds any more."""
         allocation = self.allocations.pop(service, None)
         if allocation is None:
             return frozenset()
-        return frozenset(self._leave(service, allocation))
+        state = self.pools[allocation.pool]
+        return frozenset(address for address in allocation.addresses if self._move_out(service, state, address))
 
     def assign(self, request: Request, addresses: tuple[Address, ...]) -> Allocation | Reason:
         """Gives a Service exactly these addresses instead of what it holds, or says why not and changes nothing.
@@ -203,28 +241,32 @@ class Allocator:
 
     def _hold(self, request: Request, state: PoolState, addresses: tuple[Address, ...]) -> Allocation:
         for address in addresses:
-            tenancy = self._tenancies.get(address)
-            if tenancy is None:
-                tenancy = self._tenancies[address] = Tenancy(request.sharing)
-                state.take(address)
-            else:
-                self._unlist(address, tenancy.sharing)
-            tenancy.move_in(request)
-            if request.sharing.key:
-                self._by_sharing.setdefault(request.sharing, set()).add(address)
+            self._move_in(request, state, address)
         allocation = Allocation(state.pool.name, addresses, request.sharing)
         self.allocations[request.key] = allocation
         return allocation
 
-    def _leave(self, service: ServiceKey, allocation: Allocation) -> Iterator[Address]:
-        for address in allocation.addresses:
-            tenancy = self._tenancies[address]
-            tenancy.move_out(service)
-            if not tenancy.tenants:
-                del self._tenancies[address]
-                self.pools[allocation.pool].give_back(address)
-                self._unlist(address, tenancy.sharing)
-                yield address
+    def _move_in(self, request: Request, state: PoolState, address: Address) -> None:
+        tenancy = self._tenancies.get(address)
+        if tenancy is None:
+            tenancy = self._tenancies[address] = Tenancy(request.sharing)
+            state.take(address)
+        else:
+            self._unlist(address, tenancy.sharing)
+        tenancy.move_in(request)
+        if request.sharing.key:
+            self._by_sharing.setdefault(request.sharing, set()).add(address)
+
+    def _move_out(self, service: ServiceKey, state: PoolState, address: Address) -> bool:
+        """Returns whether nobody is left there."""
+        tenancy = self._tenancies[address]
+        tenancy.move_out(service)
+        if tenancy.tenants:
+            return False
+        del self._tenancies[address]
+        self._unlist(address, tenancy.sharing)
+        state.give_back(address)
+        return True
 
     def _unlist(self, address: Address, sharing: Sharing) -> None:
         sharers = self._by_sharing.get(sharing, set())

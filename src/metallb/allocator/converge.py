@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from metallb.allocator.allocator import Allocation, Allocator
 from metallb.allocator.reasons import NoPools, Reason, StatusUnclear
-from metallb.allocator.request import Request, held_addresses, request_of
+from metallb.allocator.request import Request, claim_of, held_addresses, request_of
 from metallb.api.core import Service
 from metallb.api.net import Address
 
@@ -54,7 +54,18 @@ Decision: TypeAlias = Keep | Assign | Pending | Release
 
 
 def converge(service: Service, allocator: Allocator) -> Decision:
-    """What becomes of a Service. The allocator holds the outcome when this returns; nothing is written yet."""
+    """What becomes of a Service. The allocator holds the outcome when this returns; nothing is written yet.
+
+    What the Service gives up stays its own until its status shows it no more: so no two Services ever show one address,
+    however long the writes take.
+    """
+    allocator.unshield(service.key)
+    decision = _decide(service, allocator)
+    shield(service, allocator)
+    return decision
+
+
+def _decide(service: Service, allocator: Allocator) -> Decision:
     if service.spec.type != "LoadBalancer":
         allocator.release(service.key)
         return Release()
@@ -84,6 +95,11 @@ def adopt(service: Service, allocator: Allocator) -> None:
     request = request_of(service)
     if isinstance(request, Request):
         _keep(request, held_addresses(service), allocator)
+
+
+def shield(service: Service, allocator: Allocator) -> None:
+    """Keeps from others what a Service's status shows, whether the Service may hold it or not."""
+    allocator.shield(claim_of(service), held_addresses(service))
 
 
 def _keep(request: Request, shown: tuple[Address, ...], allocator: Allocator) -> Allocation | Reason | None:

@@ -89,6 +89,18 @@ def held_addresses(service: Service) -> tuple[Address, ...]:
     return tuple(found)
 
 
+def claim_of(service: Service) -> Request:
+    """What a Service keeps from others on the addresses that it has; asks for nothing."""
+    return Request(
+        service.key,
+        service.metadata.labels,
+        (),
+        both_required=False,
+        ports=_ports(service),
+        sharing=sharing_of(service),
+    )
+
+
 def request_of(service: Service) -> Request | Reason:
     """What a Service asks for, or why not even its families can be known."""
     families = _families(service)
@@ -100,7 +112,7 @@ def request_of(service: Service) -> Request | Reason:
         labels=service.metadata.labels,
         families=families,
         both_required=service.spec.ip_family_policy == "RequireDualStack",
-        ports=frozenset(Port(port.protocol, port.port) for port in service.spec.ports),
+        ports=_ports(service),
         sharing=sharing_of(service),
         addresses=addresses if isinstance(addresses, tuple) else (),
         pool=annotation(service, POOL),
@@ -112,6 +124,10 @@ def sharing_of(service: Service) -> Sharing:
     """With whom a Service may share its address (spec/controller.md 9.1)."""
     local = service.spec.external_traffic_policy == "Local"
     return Sharing(annotation(service, SHARING), tuple(sorted(service.spec.selector.items())) if local else ())
+
+
+def _ports(service: Service) -> frozenset[Port]:
+    return frozenset(Port(port.protocol, port.port) for port in service.spec.ports)
 
 
 def _families(service: Service) -> tuple[Family, ...] | Reason:

@@ -30,6 +30,11 @@ class Tenancy:
                 return AddressTaken(address, holder, f"it uses port {port} there")
         return None
 
+    def claim_of(self, service: ServiceKey) -> Request:
+        """A request for what a tenant has here."""
+        ports = self.tenants[service]
+        return Request(service, {}, (), both_required=False, ports=ports, sharing=self.sharing)
+
     def move_in(self, request: Request) -> None:
         """Adds the Service, or renews its ports and key; `refusal` must have allowed it."""
         self.move_out(request.key)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
 from metallb.allocator.allocator import Allocator
-from metallb.allocator.converge import Decision, Pending, adopt, converge
+from metallb.allocator.converge import Assign, Decision, Keep, Pending, adopt, converge, shield
+from metallb.allocator.reasons import AddressTaken, NothingLeft, PoolExhausted, Reason
 from metallb.allocator.request import held_addresses
 from metallb.api import v1beta1
 from metallb.api.core import Service
@@ -19,6 +21,9 @@ from metallb.config.build import Snapshot, build
 from metallb.config.errors import ConfigError
 from metallb.config.model import Config, Pool
 from metallb.config.selectors import Labels
+
+Scarcity: TypeAlias = AddressTaken | PoolExhausted | NothingLeft
+"""What changes when another Service gives an address up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,13 @@ class Outcome:
     woken: tuple[ServiceKey, ...] = ()
 
 
+class Waiting(NamedTuple):
+    """A Service that lacks an address which others have."""
+
+    seniority: tuple[str, ServiceKey]
+    reason: Scarcity
+
+
 @dataclass(slots=True)
 class Assignment:
     """All state of one controller.
@@ -56,7 +68,7 @@ class Assignment:
     lb_class: str = ""
     config: Config | None = None
     allocator: Allocator = field(default_factory=Allocator)
-    waiting: dict[ServiceKey, Service] = field(default_factory=dict)
+    waiting: dict[ServiceKey, Waiting] = field(default_factory=dict)
 
     @property
     def pools(self) -> tuple[Pool, ...]:
@@ -77,11 +89,16 @@ class Assignment:
         return Loaded()
 
     def adopt(self, services: Iterable[Service]) -> None:
-        """Reserves what Services show. Where two show one address that they may not share, the older one keeps it."""
+        """Reserves what Services show. Where two show one address that they may not share, the older one keeps it.
+
+        To be called after every `load`: a pool may offer again what it did not offer for a while.
+        """
         holders = [each for each in services if self.concerns(each) and held_addresses(each)]
         for service in sorted(holders, key=lambda each: each.seniority):
             if self.allocator.holder(service.key) is None:
                 adopt(service, self.allocator)
+        for service in holders:
+            shield(service, self.allocator)
 
     def concerns(self, service: Service) -> bool:
         """Whether the Service is of the load balancer class that this controller serves."""
@@ -91,24 +108,46 @@ class Assignment:
         """Brings one Service (None: it is gone) to what it asks for; the reservation is made when this returns."""
         if self.config is None:
             return Outcome(None)
-        before = self._held(key)
+        before = self.allocator.occupancy(key)
         if service is None or not self.concerns(service):
+            self.allocator.unshield(key)
             self.allocator.release(key)
             decision = None
         else:
             decision = converge(service, self.allocator)
-        if isinstance(decision, Pending) and service is not None:
-            self.waiting[key] = service
+        reason = _scarcity(decision)
+        if service is not None and reason is not None:
+            self.waiting[key] = Waiting(service.seniority, reason)
         else:
             self.waiting.pop(key, None)
-        freed = before - self._held(key)
-        return Outcome(decision, self._woken(key) if freed else ())
+        given_up = before - self.allocator.occupancy(key)
+        return Outcome(decision, self._woken(key, {each.address for each in given_up}) if given_up else ())
 
-    def _held(self, key: ServiceKey) -> frozenset[Address]:
-        held = self.allocator.holder(key)
-        return frozenset(held.addresses) if held else frozenset()
+    def _woken(self, cause: ServiceKey, given_up: set[Address]) -> tuple[ServiceKey, ...]:
+        """Those who wait for one of these addresses, the oldest first: which of them gets it is no accident."""
+        pools = {name for name, state in self.allocator.pools.items() if any(map(state.offers, given_up))}
+        families = {address.family for address in given_up}
 
-    def _woken(self, cause: ServiceKey) -> tuple[ServiceKey, ...]:
-        """Those who wait, the oldest first: which of them gets the last address is no accident."""
-        others = (service for key, service in self.waiting.items() if key != cause)
-        return tuple(each.key for each in sorted(others, key=lambda each: each.seniority))
+        def concerns(reason: Scarcity) -> bool:
+            match reason:
+                case AddressTaken(address):
+                    return address in given_up
+                case PoolExhausted(pool, wanted):
+                    return pool in pools and not families.isdisjoint(wanted)
+                case NothingLeft(wanted, tried):
+                    return not pools.isdisjoint(tried) and not families.isdisjoint(wanted)
+
+        found = ((each.seniority, key) for key, each in self.waiting.items() if key != cause and concerns(each.reason))
+        return tuple(key for _, key in sorted(found))
+
+
+def _scarcity(decision: Decision | None) -> Scarcity | None:
+    """What a Service waits for that others have; None: it lacks nothing, or nothing that they could give up."""
+    match decision:
+        case Pending(reason):
+            wanted: Reason | None = reason
+        case Keep() | Assign():
+            wanted = decision.lacking
+        case _:
+            wanted = None
+    return wanted if isinstance(wanted, PoolExhausted | NothingLeft | AddressTaken) else None

@@ -67,6 +67,7 @@ class ServiceController:
         self._writer = writer
         self._outlets = outlets
         self._said: dict[ServiceKey, tuple[Notice, ...]] = {}
+        self._written_over: dict[ServiceKey, str] = {}
 
     def reload(self, *_cause: object) -> None:
         """Pools or namespaces changed."""
@@ -87,14 +88,16 @@ class ServiceController:
             names = [pool.name for pool in self.assignment.pools]
             _log.info("configuration loaded", event="configLoaded", pools=names)
             self._outlets.config_loaded()
-            if first:
-                self.assignment.adopt(self._stores.services.values())
+            self.assignment.adopt(self._stores.services.values())
             for service in sorted(self._stores.services.values(), key=lambda each: each.seniority):
                 self.services.add(Key(*service.key))
         return Done()
 
     async def _service(self, key: Key) -> Outcome:
         service = self._stores.services.get(key)
+        if service is not None and self._written_over.get(service.key) == service.metadata.resource_version:
+            return Done()  # our own write is not in the cache yet; when it is, the Service is in line again
+        self._written_over.pop(ServiceKey(*key), None)
         outcome = self.assignment.decide(ServiceKey(*key), service)
         for woken in outcome.woken:
             self.services.add(Key(*woken))
@@ -115,13 +118,15 @@ class ServiceController:
         version = service.metadata.resource_version
         write = asyncio.create_task(self._writer.write(service.key, version, change.status, change.annotations))
         try:
-            await asyncio.shield(write)
+            written = await asyncio.shield(write)
         except asyncio.CancelledError:
             await asyncio.wait({write}, timeout=LAST_WRITE_S)
             raise
         except NotFoundError:
             # Gone meanwhile: its deletion is an event of its own, which gives the address back.
             return
+        if written.metadata.resource_version != version:
+            self._written_over[service.key] = version
 
     def _say(self, service: Service, notices: tuple[Notice, ...], *, changed: bool) -> None:
         """Records what is new: the same words about a Service that did not change would only be noise."""
