@@ -70,7 +70,7 @@ class Event:
     new: Stored | None
     last: Object | None = None
     """Of a deletion: the object in its last state, where that was never stored."""
-    forms: dict[object, bytes] = field(default_factory=dict)
+    forms: dict[str, bytes] = field(default_factory=dict)
     _gone: Stored | None = None
 
     @property

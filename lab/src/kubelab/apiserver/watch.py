@@ -49,7 +49,8 @@ def respond(call: Call) -> Response:
     options = _options(call)
     view = tables.view(call.resource, call.request, call.form, call.state.now())
     table = call.state.storage.table(call.resource.stored)
-    stream = _Stream(call, table, options, view)
+    form = f" {call.resource.api_version} {call.form} {view.include if view else ''}"
+    stream = _Stream(call, table, options, view, form)
     headers = [("Content-Type", call.form.media), ("Cache-Control", "no-cache, private")]
     headers += [("Warning", f"299 - {answers.quoted(sentence)}") for sentence in call.warnings]
     return Response(200, headers, stream.chunks())
@@ -110,6 +111,8 @@ class _Stream:
     table: Table
     options: Options
     view: tables.TableView | None
+    form: str
+    """Names the form in which events are sent: watches of the same form share what is serialised."""
     headers_sent: bool = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -174,8 +177,7 @@ class _Stream:
             return b""
         if self.view is not None and not self.headers_sent:
             return self._line(kind, self._json(_payload(event, kind)))
-        form = self.call.form
-        key = (kind, self.call.resource.api_version, form, self.view.include if self.view else "")
+        key = kind + self.form
         line = event.forms.get(key)
         if line is None:
             line = event.forms[key] = self._line(kind, self._json(_payload(event, kind)))
