@@ -69,9 +69,10 @@ class Shell:
         await self._runner.cleanup()
 
     async def _serve(self, raw: web.BaseRequest) -> web.StreamResponse:
-        if raw.content_length is not None and raw.content_length > _MAX_BODY:
-            return web.Response(status=413, text="Request entity too large: limit is 3145728\n")
-        response = await self._server.handle(await _request(raw))
+        body = await _body(raw)
+        if body is None:
+            return web.Response(status=413, text=f"Request entity too large: limit is {_MAX_BODY}\n")
+        response = await self._server.handle(_request(raw, body))
         if isinstance(response.body, bytes):
             return _whole(raw, response)
         return await _stream(raw, response, response.body)
@@ -106,7 +107,21 @@ async def _stream(raw: web.BaseRequest, response: Response, body: AsyncIterator[
     return answer
 
 
-async def _request(raw: web.BaseRequest) -> Request:
+async def _body(raw: web.BaseRequest) -> bytes | None:
+    """A request's body; None if it is too large."""
+    if not raw.can_read_body:
+        return b""
+    if raw.content_length is not None and raw.content_length > _MAX_BODY:
+        return None
+    body = bytearray()
+    async for chunk in raw.content.iter_any():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            return None
+    return bytes(body)
+
+
+def _request(raw: web.BaseRequest, body: bytes) -> Request:
     headers: dict[str, str] = {}
     lists: dict[str, tuple[str, ...]] = {}
     for name, value in raw.headers.items():
@@ -117,7 +132,6 @@ async def _request(raw: web.BaseRequest) -> Request:
                 headers[lower] += "," + value
         else:
             headers[lower] = value
-    body = await raw.read() if raw.can_read_body else b""
     url = raw.rel_url
     query = Query.parse(url.raw_query_string)
     return Request(raw.method, url.path, query, headers, lists, body, _certificate(raw))
