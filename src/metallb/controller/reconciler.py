@@ -66,7 +66,7 @@ class ServiceController:
         self._stores = stores
         self._writer = writer
         self._outlets = outlets
-        self._said: dict[ServiceKey, tuple[Notice, ...]] = {}
+        self._said: dict[ServiceKey, tuple[str, tuple[Notice, ...]]] = {}
         self._written_over: dict[ServiceKey, str] = {}
 
     def reload(self, *_cause: object) -> None:
@@ -130,9 +130,10 @@ class ServiceController:
 
     def _say(self, service: Service, notices: tuple[Notice, ...], *, changed: bool) -> None:
         """Records what is new: the same words about a Service that did not change would only be noise."""
-        if not changed and self._said.get(service.key) == notices:
+        now = service.metadata.uid, notices
+        if not changed and self._said.get(service.key) == now:
             return
-        self._said[service.key] = notices
+        self._said[service.key] = now
         for notice in notices:
             self._outlets.record(service, notice)
             said = _log.info if notice.type == "Normal" else _log.warn

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -121,3 +121,9 @@ def life() -> Life:
 def new_life() -> type[Life]:
     """For properties, which want one for each example."""
     return Life
+
+
+@pytest.fixture(scope="session")
+def apply_change() -> Callable[[Service, StatusChange], Service]:
+    """What the API server makes of a status patch."""
+    return changed
