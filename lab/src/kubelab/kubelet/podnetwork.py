@@ -27,7 +27,11 @@ _POD_SETTINGS = (
     "ipv6/conf/default/accept_ra 0",
     "ipv4/ping_group_range 0 2147483647",
 )
+# With br_netfilter, translation would happen within the bridge, which sends nothing back where it came from.
 _BRIDGE_SETTINGS = (
+    "bridge/bridge-nf-call-iptables 0",
+    "bridge/bridge-nf-call-ip6tables 0",
+    "bridge/bridge-nf-call-arptables 0",
     f"ipv4/conf/{BRIDGE}/send_redirects 0",
     f"ipv4/conf/{BRIDGE}/rp_filter 0",
     f"ipv6/conf/{BRIDGE}/accept_dad 0",

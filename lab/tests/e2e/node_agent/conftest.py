@@ -245,7 +245,7 @@ class Api:
             return await self._watch(request, plural, namespace)
         return await self._object(request, plural, namespace, name, sub)
 
-    async def _object(
+    async def _object(  # noqa: PLR0911  # an answer for each case
         self, request: web.Request, plural: str, namespace: str, name: str, sub: str
     ) -> web.StreamResponse:
         key = (plural, namespace, name)
@@ -399,9 +399,16 @@ class Node:
         assert line == "ready\n", self.logs.read_text()
         return time.monotonic() - begun
 
-    async def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+    def send(self, number: signal.Signals) -> None:
+        """To the agent, and to nsenter, which stops when the agent stops."""
         assert self.agent is not None
         os.kill(_inside(self.agent.pid), number)
+        if number == signal.SIGCONT:
+            os.kill(self.agent.pid, number)
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        assert self.agent is not None
+        self.send(number)
         await asyncio.to_thread(self.agent.wait)
         assert self.agent.stdout is not None
         self.agent.stdout.close()
