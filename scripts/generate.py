@@ -1,4 +1,4 @@
-"""Writes what is generated from the models: the CRDs under manifests/crds. A test fails when they are stale."""
+"""Writes what is generated: CRDs (manifests/crds), pages (docs/reference). Tests fail when they are stale."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def crds() -> dict[Path, str]:
 
 
 def main() -> None:
-    for path, text in crds().items():
+    from scripts import reference
+
+    for path, text in (crds() | reference.pages()).items():
         path.write_text(text)
         print(path.relative_to(ROOT))
 
