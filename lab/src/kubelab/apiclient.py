@@ -274,10 +274,14 @@ class ApiClient:
         body: Json = None,
         params: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        accept: str = "",
     ) -> Json:
         """Any request; the answer as JSON, or as text if it is not JSON."""
+        headers = {"Content-Type": content_type} if body is not None else {}
+        if accept:
+            headers["Accept"] = accept
         with _network_failures():
-            async with self._open(method, path, params=params, body=body, content_type=content_type) as answer:
+            async with self._open(method, path, params=params, body=body, headers=headers) as answer:
                 await _raise_for_status(answer)
                 data = await answer.read()
                 return _decode(data) if answer.content_type == "application/json" else data.decode(errors="replace")
@@ -305,19 +309,19 @@ class ApiClient:
         *,
         params: Mapping[str, str] | None = None,
         body: Json = None,
-        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
         timeout: aiohttp.ClientTimeout | None = None,
     ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
         assert self._session is not None, "use `async with` first"
-        headers = {"Content-Type": content_type} if body is not None else {}
+        sent = dict(headers or {})
         if token := self._token():
-            headers["Authorization"] = f"Bearer {token}"
+            sent["Authorization"] = f"Bearer {token}"
         more: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
         if self.connection.server_name:
             more["server_hostname"] = self.connection.server_name
         data = msgspec.json.encode(body) if body is not None else None
         return self._session.request(
-            method, self.connection.server + path, params=params, data=data, headers=headers, **more
+            method, self.connection.server + path, params=params, data=data, headers=sent, **more
         )
 
     def _token(self) -> str:

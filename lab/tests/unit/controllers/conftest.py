@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import random
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,16 +48,12 @@ class Story:
 class World:
     """Objects by key, and what writes do to them: an API server reduced to what decisions can see."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self) -> None:
         self.objects: dict[Key, Object] = {}
         self.events: list[Record] = []
         self.writes = 0
         self.now = START
         self._version = 100
-        self._random = random.Random(seed)
-
-    def draw(self, limit: int) -> int:
-        return self._random.randrange(limit)
 
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
@@ -107,9 +102,12 @@ class World:
     def _one(self, write: Write) -> None:
         match write:
             case Create(resource, obj):
-                key = (resource, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+                meta = obj["metadata"]
+                if "name" not in meta:
+                    meta = meta | {"name": f"{meta['generateName']}{self._version:05}"}
+                key = (resource, meta.get("namespace", ""), meta["name"])
                 assert key not in self.objects, f"{key} exists"
-                made = self.put(resource, obj)
+                made = self.put(resource, obj | {"metadata": meta})
                 made.setdefault("status", {})
             case Update(resource, obj, subresource):
                 self._update(resource, obj, subresource)
@@ -158,7 +156,7 @@ def merge(target: Object, patch: Object, *, lists: bool) -> None:
         elif lists and key == "conditions":
             known = {c["type"]: c for c in target.get(key) or []}
             target[key] = list((known | {c["type"]: known.get(c["type"], {}) | c for c in value}).values())
-        elif key not in {"resourceVersion", "uid"}:
+        elif key not in {"resourceVersion", "uid"} and not key.startswith("$"):
             target[key] = value
 
 
@@ -173,7 +171,7 @@ def deletion() -> Story:
 
 
 @pytest.fixture(scope="session")
-def make_world() -> Callable[[int], World]:
+def make_world() -> Callable[[], World]:
     return World
 
 

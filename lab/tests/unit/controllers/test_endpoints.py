@@ -13,7 +13,7 @@ from kubelab.controllers.decide import endpoints, legacy_endpoints
 from kubelab.controllers.decide.resources import ENDPOINT_SLICES, ENDPOINTS
 from kubelab.controllers.decide.writes import Decision
 
-Worlds = Callable[[int], Any]
+Worlds = Callable[[], Any]
 
 
 def service(**spec: Any) -> Any:
@@ -35,7 +35,7 @@ def pod(number: int, *, ready: bool = True, leaving: bool = False, phase: str = 
 
 
 def run(world: Any, it: Any, pods: list[Any]) -> int:
-    decision = endpoints.decide(it, pods, {}, endpoints.ours(it, world.all(ENDPOINT_SLICES)), world.draw)
+    decision = endpoints.decide(it, pods, {}, endpoints.ours(it, world.all(ENDPOINT_SLICES)))
     return world.carry_out(decision.writes)
 
 
@@ -45,7 +45,7 @@ def shown(world: Any, family: str = "IPv4") -> list[str]:
 
 
 def test_each_family_of_a_dual_stack_service_has_its_own_slices(make_world: Worlds) -> None:
-    world = make_world(0)
+    world = make_world()
     it = service(ipFamilies=["IPv4", "IPv6"])
     run(world, it, [pod(0), pod(1)])
     assert shown(world, "IPv4") == ["198.18.0.1", "198.18.0.2"]
@@ -75,7 +75,7 @@ def test_conditions_tell_ready_serving_and_terminating_apart(it: Any, publish: b
 
 
 def test_a_named_port_may_differ_from_pod_to_pod(make_world: Worlds) -> None:
-    world = make_world(0)
+    world = make_world()
     it = service(ports=[{"name": "http", "protocol": "TCP", "port": 80, "targetPort": "web"}])
     pods = [pod(i, ports=[{"name": "web", "containerPort": 8080 + i, "protocol": "TCP"}]) for i in range(2)]
     run(world, it, pods)
@@ -94,14 +94,14 @@ def test_a_zone_and_a_hostname_are_passed_on() -> None:
 
 
 def test_a_headless_service_is_labelled_so(make_world: Worlds) -> None:
-    world = make_world(0)
+    world = make_world()
     run(world, service(clusterIP="None"), [pod(0)])
     (one,) = world.all(ENDPOINT_SLICES)
     assert one["metadata"]["labels"][endpoints.HEADLESS] == ""
 
 
 def test_slices_of_others_are_not_touched(make_world: Worlds) -> None:
-    world = make_world(0)
+    world = make_world()
     labels = {endpoints.SERVICE_NAME: "web", endpoints.MANAGED_BY: "somebody-else"}
     theirs = world.put(ENDPOINT_SLICES, {"metadata": {"name": "x", "namespace": "default", "labels": labels}})
     run(world, service(), [pod(0)])
@@ -116,7 +116,7 @@ def test_services_without_a_selector_are_left_alone(spec: dict[str, Any]) -> Non
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sets(st.integers(0, 320), max_size=320), min_size=1, max_size=4))
 def test_slices_hold_just_the_pods_there_are_and_move_nobody(make_world: Worlds, rounds: list[set[int]]) -> None:
-    world = make_world(0)
+    world = make_world()
     it = service()
     stands: dict[str, str] = {}
     for numbers in rounds:
@@ -144,7 +144,7 @@ def test_endpoints_tell_ready_from_not_ready_and_leave_the_leaving_out() -> None
 
 
 def test_endpoints_are_cut_at_a_thousand_and_say_so(make_world: Worlds) -> None:
-    world = make_world(0)
+    world = make_world()
     pods = [pod(number) for number in range(1100)]
     world.carry_out(legacy_endpoints.decide(service(), pods, None).writes)
     made = world.get(ENDPOINTS, "web")

@@ -15,7 +15,7 @@ from kubelab.controllers.decide.nodes import Pulse
 from kubelab.controllers.decide.resources import CLUSTER_ROLES, NODES, PODS
 from kubelab.controllers.decide.writes import Decision, Delete, Patch
 
-Worlds = Callable[[int], Any]
+Worlds = Callable[[], Any]
 NOW = datetime(2026, 11, 23, 22, 40, 0, tzinfo=UTC)
 LOOK_S = 0.25
 
@@ -126,7 +126,7 @@ def taint_keys(node: Any) -> list[tuple[str, str]]:
 
 
 def test_a_node_is_lost_and_comes_back(make_world: Worlds) -> None:
-    world = make_world(0)
+    world = make_world()
     own = {"key": "mine", "effect": "NoSchedule"}
     world.put(NODES, a_node(taints=[own]))
     world.put(PODS, a_pod())
@@ -243,7 +243,7 @@ def test_an_out_of_service_node_lets_its_leaving_pods_go() -> None:
 
 
 def test_an_aggregated_role_has_the_rules_of_all_it_selects(make_world: Worlds) -> None:
-    world = make_world(0)
+    world = make_world()
     rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
     more = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}
     for name, rules in (("b", [rule]), ("a", [more, rule])):

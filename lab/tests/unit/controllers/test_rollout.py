@@ -23,7 +23,7 @@ from kubelab.controllers.decide.resources import (
 from kubelab.controllers.decide.rollout import Limits, Size
 from kubelab.controllers.decide.writes import Update
 
-Worlds = Callable[[int], Any]
+Worlds = Callable[[], Any]
 
 
 class Play:
@@ -59,15 +59,13 @@ class Play:
 
     def run_replica_set(self, replica_set: Any) -> int:
         world = self.world
-        count = world.carry_out(
-            replicaset.scale(replica_set, self.owned(replica_set), world.all(PODS), world.draw, world.now)
-        )
+        count = world.carry_out(replicaset.scale(replica_set, self.owned(replica_set), world.all(PODS), world.now))
         return count + world.carry_out(replicaset.report(replica_set, self.owned(replica_set), None, world.now).writes)
 
     def run_kubelet(self, pod: Any) -> int:
         """Bring one pod one step further: placed, ready, or gone."""
         if not pod["spec"].get("nodeName"):
-            change = {"spec": pod["spec"] | {"nodeName": f"n{self.world.draw(3)}"}}
+            change = {"spec": pod["spec"] | {"nodeName": f"n{len(self.world.all(PODS)) % 3}"}}
         elif not is_active(pod):
             self.world.remove(PODS, pod)
             return 1
@@ -136,7 +134,7 @@ def test_a_rolling_update_stays_within_its_limits_in_any_order(
     make_world: Worlds, replicas: int, surge: Any, unavailable: Any, data: st.DataObject, changes: int
 ) -> None:
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
-    play = Play(make_world(0), replicas, strategy)
+    play = Play(make_world(), replicas, strategy)
     play.settle()
     limits = rollout.limits(play.deployment["spec"])
     for number in range(changes):
@@ -158,7 +156,7 @@ def test_a_rolling_update_stays_within_its_limits_in_any_order(
 def test_a_deployment_ends_at_the_size_last_asked_for(
     make_world: Worlds, sizes: list[int], steps: int, data: st.DataObject
 ) -> None:
-    play = Play(make_world(0), 3, {"type": "RollingUpdate"})
+    play = Play(make_world(), 3, {"type": "RollingUpdate"})
     play.settle()
     play.change_image("new")
     for size in sizes:
@@ -173,7 +171,7 @@ def test_a_deployment_ends_at_the_size_last_asked_for(
 @settings(max_examples=30, deadline=None)
 @given(replicas=st.integers(1, 4), data=st.data())
 def test_recreate_never_mixes_old_and_new_pods(make_world: Worlds, replicas: int, data: st.DataObject) -> None:
-    play = Play(make_world(0), replicas, {"type": "Recreate"})
+    play = Play(make_world(), replicas, {"type": "Recreate"})
     play.settle()
     play.change_image("new")
     for _ in range(30):
@@ -184,7 +182,7 @@ def test_recreate_never_mixes_old_and_new_pods(make_world: Worlds, replicas: int
 
 
 def test_nothing_is_written_when_all_is_as_it_should_be(make_world: Worlds) -> None:
-    play = Play(make_world(0), 3, {"type": "RollingUpdate"})
+    play = Play(make_world(), 3, {"type": "RollingUpdate"})
     play.settle()
     before = play.world.writes
     play.world.pass_time(3600)
@@ -195,7 +193,7 @@ def test_nothing_is_written_when_all_is_as_it_should_be(make_world: Worlds) -> N
 
 
 def test_undo_brings_back_the_old_replica_set_with_a_new_revision(make_world: Worlds) -> None:
-    play = Play(make_world(0), 2, {"type": "RollingUpdate"})
+    play = Play(make_world(), 2, {"type": "RollingUpdate"})
     play.settle()
     (first,) = play.world.all(REPLICA_SETS)
     play.change_image("v2")
@@ -212,7 +210,7 @@ def test_undo_brings_back_the_old_replica_set_with_a_new_revision(make_world: Wo
 
 
 def test_a_paused_deployment_scales_but_does_not_roll(make_world: Worlds) -> None:
-    play = Play(make_world(0), 2, {"type": "RollingUpdate"})
+    play = Play(make_world(), 2, {"type": "RollingUpdate"})
     play.settle()
     play.world.put(DEPLOYMENTS, play.deployment | {"spec": play.deployment["spec"] | {"paused": True}})
     play.change_image("v2")
@@ -227,7 +225,7 @@ def test_a_paused_deployment_scales_but_does_not_roll(make_world: Worlds) -> Non
 
 
 def test_a_rollout_without_progress_is_called_overdue_and_a_later_one_is_not(make_world: Worlds) -> None:
-    play = Play(make_world(0), 1, {"type": "RollingUpdate"})
+    play = Play(make_world(), 1, {"type": "RollingUpdate"})
     play.run_deployment()
     play.world.pass_time(700)
     play.run_deployment()
@@ -242,7 +240,7 @@ def test_a_rollout_without_progress_is_called_overdue_and_a_later_one_is_not(mak
 
 
 def test_a_deployment_looks_again_when_its_deadline_ends(make_world: Worlds) -> None:
-    play = Play(make_world(0), 1, {"type": "RollingUpdate"})
+    play = Play(make_world(), 1, {"type": "RollingUpdate"})
     decision = deployment.decide(play.deployment, [], {}, play.world.now)
     assert decision.again_s == 601
 
@@ -277,7 +275,7 @@ def test_proportional_scaling_meets_the_total_exactly(sizes: list[int], before: 
 
 
 def test_orphans_that_match_are_adopted_and_strangers_are_released(make_world: Worlds) -> None:
-    play = Play(make_world(0), 1, {"type": "RollingUpdate"})
+    play = Play(make_world(), 1, {"type": "RollingUpdate"})
     play.settle()
     (replica_set,) = play.world.all(REPLICA_SETS)
     (pod,) = play.world.all(PODS)
@@ -293,18 +291,18 @@ def test_orphans_that_match_are_adopted_and_strangers_are_released(make_world: W
 
 
 def test_an_owner_on_its_way_out_adopts_nobody(make_world: Worlds) -> None:
-    play = Play(make_world(0), 1, {"type": "RollingUpdate"})
+    play = Play(make_world(), 1, {"type": "RollingUpdate"})
     play.settle()
     (replica_set,) = play.world.all(REPLICA_SETS)
     (pod,) = play.world.all(PODS)
     orphan = pod | {"metadata": {**pod["metadata"], "ownerReferences": []}}
     leaving = replica_set | {"metadata": replica_set["metadata"] | {"deletionTimestamp": "2026-11-23T22:31:00Z"}}
     assert claim(leaving, [orphan], PODS).writes == ()
-    assert replicaset.scale(leaving, [], [], play.world.draw, play.world.now) == ()
+    assert replicaset.scale(leaving, [], [], play.world.now) == ()
 
 
 def test_the_pod_that_matters_least_goes_first(make_world: Worlds) -> None:
-    play = Play(make_world(0), 3, {"type": "RollingUpdate"})
+    play = Play(make_world(), 3, {"type": "RollingUpdate"})
     play.settle()
     pods = play.world.all(PODS)
     unready = play.world.put(PODS, pods[1] | {"status": {"phase": "Running", "conditions": []}})
@@ -342,7 +340,7 @@ class DaemonPlay(Play):
         digest = history.digest_of(self.daemon_set, world.all(CONTROLLER_REVISIONS))
         nodes = {node["metadata"]["name"]: node for node in world.all(NODES)}
         pods = world.all(PODS)
-        count += world.carry_out(daemonset.decide(self.daemon_set, pods, nodes, digest, world.draw, now).writes)
+        count += world.carry_out(daemonset.decide(self.daemon_set, pods, nodes, digest, now).writes)
         return count + world.carry_out(daemonset.report(self.daemon_set, world.all(PODS), nodes, digest, now).writes)
 
     def run_kubelet(self, pod: Any) -> int:
@@ -397,7 +395,7 @@ strategies = st.one_of(
 def test_a_daemon_set_converges_to_one_new_pod_per_node(
     make_world: Worlds, nodes: int, strategy: dict[str, Any], data: st.DataObject
 ) -> None:
-    play = DaemonPlay(make_world(0), nodes, strategy)
+    play = DaemonPlay(make_world(), nodes, strategy)
     play.settle()
     assert play.placed() == [f"n{number}" for number in range(nodes)]
     play.change_image("v2")
@@ -421,7 +419,7 @@ def test_a_daemon_set_rolls_no_faster_than_it_may(
     make_world: Worlds, nodes: int, most: int, data: st.DataObject
 ) -> None:
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": most}}
-    play = DaemonPlay(make_world(0), nodes, strategy)
+    play = DaemonPlay(make_world(), nodes, strategy)
     play.settle()
     play.change_image("v2")
     for _ in range(40):
@@ -432,7 +430,7 @@ def test_a_daemon_set_rolls_no_faster_than_it_may(
 
 
 def test_on_delete_waits_for_the_user(make_world: Worlds) -> None:
-    play = DaemonPlay(make_world(0), 2, {"type": "OnDelete"})
+    play = DaemonPlay(make_world(), 2, {"type": "OnDelete"})
     play.settle()
     play.change_image("v2")
     play.settle()
@@ -446,7 +444,7 @@ def test_on_delete_waits_for_the_user(make_world: Worlds) -> None:
 def test_a_taint_keeps_new_daemon_pods_away_and_drives_old_ones_off_only_if_it_says_so(
     make_world: Worlds, effect: str, left: list[str]
 ) -> None:
-    play = DaemonPlay(make_world(0), 2, {"type": "RollingUpdate"})
+    play = DaemonPlay(make_world(), 2, {"type": "RollingUpdate"})
     play.settle()
     play.taint("n0", effect)
     play.settle()
@@ -455,7 +453,7 @@ def test_a_taint_keeps_new_daemon_pods_away_and_drives_old_ones_off_only_if_it_s
 
 
 def test_a_daemon_pod_that_failed_is_replaced(make_world: Worlds) -> None:
-    play = DaemonPlay(make_world(0), 1, {"type": "RollingUpdate"})
+    play = DaemonPlay(make_world(), 1, {"type": "RollingUpdate"})
     play.settle()
     (pod,) = play.world.all(PODS)
     play.world.put(PODS, pod | {"status": {"phase": "Failed"}})
@@ -466,7 +464,7 @@ def test_a_daemon_pod_that_failed_is_replaced(make_world: Worlds) -> None:
 
 
 def test_the_history_keeps_what_may_be_undone_and_no_more(make_world: Worlds) -> None:
-    play = DaemonPlay(make_world(0), 1, {"type": "RollingUpdate"})
+    play = DaemonPlay(make_world(), 1, {"type": "RollingUpdate"})
     spec = play.daemon_set["spec"]
     play.world.put(DAEMON_SETS, play.daemon_set | {"spec": spec | {"revisionHistoryLimit": 2}})
     for number in range(5):
@@ -481,7 +479,7 @@ def test_the_history_keeps_what_may_be_undone_and_no_more(make_world: Worlds) ->
 
 
 def test_a_name_that_is_taken_by_another_leads_to_another_hash(make_world: Worlds) -> None:
-    play = Play(make_world(0), 1, {"type": "RollingUpdate"})
+    play = Play(make_world(), 1, {"type": "RollingUpdate"})
     create = deployment.decide(play.deployment, [], {}, play.world.now).writes[0]
     wanted = create.obj
     stranger = wanted | {"metadata": wanted["metadata"] | {"ownerReferences": []}}

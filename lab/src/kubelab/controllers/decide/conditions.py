@@ -22,3 +22,9 @@ def replaced(conditions: list[Object], condition: Object) -> list[Object]:
     if find(conditions, condition["type"]) is None:
         return [*conditions, condition]
     return [condition if other.get("type") == condition["type"] else other for other in conditions]
+
+
+def patch_of(old: Iterable[Object] | None, *changed: Object) -> Object:
+    """A status for a strategic merge patch that sets conditions: known ones keep their place, new ones come last."""
+    kinds = dict.fromkeys([str(condition["type"]) for condition in [*(old or []), *changed]])
+    return {"$setElementOrder/conditions": [{"type": kind} for kind in kinds], "conditions": list(changed)}

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from kubelab.controllers.decide import pods
-from kubelab.controllers.decide.names import Draw
 from kubelab.controllers.decide.quantity import share
 from kubelab.controllers.decide.resources import DAEMON_SETS, PODS
 from kubelab.controllers.decide.selectors import (
@@ -59,7 +58,7 @@ class _Rule:
 
 
 def decide(
-    daemon_set: Object, owned: Sequence[Object], nodes: Mapping[str, Object], digest: str, draw: Draw, now: datetime
+    daemon_set: Object, owned: Sequence[Object], nodes: Mapping[str, Object], digest: str, now: datetime
 ) -> Decision:
     """The pods to make and to remove. `digest` names the current revision of the template."""
     if pods.is_deleting(daemon_set):
@@ -78,7 +77,7 @@ def decide(
     if rule.rolling and not work.create_on and not work.remove:
         # A node that is just being served counts for the rollout once its new pod can be seen.
         _roll(by_node, fits, digest, rule, now, work)
-    return Decision(_writes(daemon_set, work, digest, draw))
+    return Decision(_writes(daemon_set, work, digest))
 
 
 def placement(daemon_set: Object, node: Object) -> tuple[bool, bool]:
@@ -108,10 +107,10 @@ def tolerations(pod_spec: Object) -> list[Object]:
     return found
 
 
-def pod_for(daemon_set: Object, node: str, digest: str, draw: Draw) -> Object:
+def pod_for(daemon_set: Object, node: str, digest: str) -> Object:
     """The pod for a node: tied to it by its name, so that the scheduler has no choice."""
     template = daemon_set["spec"]["template"]
-    pod = pods.from_template(daemon_set, template, draw)
+    pod = pods.from_template(daemon_set, template)
     labels = pod["metadata"]["labels"]
     labels[HASH_LABEL] = digest
     if generation := template_generation(daemon_set):
@@ -281,16 +280,16 @@ def _judge(
     return False
 
 
-def _writes(daemon_set: Object, work: _Work, digest: str, draw: Draw) -> tuple[Write, ...]:
-    made = tuple(_create(daemon_set, node, digest, draw) for node in dict.fromkeys(work.create_on))
+def _writes(daemon_set: Object, work: _Work, digest: str) -> tuple[Write, ...]:
+    made = tuple(_create(daemon_set, node, digest) for node in dict.fromkeys(work.create_on))
     gone = tuple(_delete(daemon_set, pod) for pod in work.remove.values())
     together: tuple[Write, ...] = (Together((*made, *gone)),) if made or gone else ()
     return (*work.say, *together)
 
 
-def _create(daemon_set: Object, node: str, digest: str, draw: Draw) -> Create:
-    pod = pod_for(daemon_set, node, digest, draw)
-    message = f"Created pod: {pod['metadata']['name']}"
+def _create(daemon_set: Object, node: str, digest: str) -> Create:
+    pod = pod_for(daemon_set, node, digest)
+    message = "Created pod: {name}"
     return Create(PODS, pod, then=(Record(daemon_set, "SuccessfulCreate", message, COMPONENT),))
 
 

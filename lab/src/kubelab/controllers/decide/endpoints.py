@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from kubelab.controllers.decide import pods as pod_facts
-from kubelab.controllers.decide.names import Draw, generated
 from kubelab.controllers.decide.ownership import controller_uid, reference_to
 from kubelab.controllers.decide.resources import ENDPOINT_SLICES
 from kubelab.controllers.decide.selectors import labels_of
@@ -40,20 +39,18 @@ def is_ours(service: Object) -> bool:
     return bool(service["spec"].get("selector")) and service["spec"].get("type") != "ExternalName"
 
 
-def decide(
-    service: Object, pods: Sequence[Object], nodes: Mapping[str, Object], slices: Sequence[Object], draw: Draw
-) -> Decision:
+def decide(service: Object, pods: Sequence[Object], nodes: Mapping[str, Object], slices: Sequence[Object]) -> Decision:
     """The slices as they should be, one set per address family; unchanged ones are left alone.
 
     `slices` are this controller's slices of the service.
     """
     families = service["spec"].get("ipFamilies") or ["IPv4"]
-    hand = _Hand(draw, {str(pod["metadata"]["uid"]): changed_at(pod) for pod in pods})
+    moments = {str(pod["metadata"]["uid"]): changed_at(pod) for pod in pods}
     writes: list[Write] = []
     alive = [one for one in slices if not pod_facts.is_deleting(one)]
     for family in families:
         there = [one for one in alive if one.get("addressType") == family]
-        writes += _reconcile(service, family, wanted(service, pods, nodes, family), there, hand)
+        writes += _reconcile(service, family, wanted(service, pods, nodes, family), there, moments)
     writes += [Delete(ENDPOINT_SLICES, one) for one in alive if one.get("addressType") not in families]
     return Decision(tuple(writes))
 
@@ -150,7 +147,9 @@ class _Content:
     slice: Object | None = None
 
 
-def _reconcile(service: Object, family: str, groups: list[Wanted], slices: list[Object], hand: _Hand) -> list[Write]:
+def _reconcile(
+    service: Object, family: str, groups: list[Wanted], slices: list[Object], moments: Mapping[str, str]
+) -> list[Write]:
     """Fill existing slices as far as they go, make what is missing, give up what is left over.
 
     A service without endpoints keeps one empty slice, so that a missing slice is never taken for an empty service.
@@ -170,7 +169,7 @@ def _reconcile(service: Object, family: str, groups: list[Wanted], slices: list[
     for content in contents:
         if content.slice is None and free:
             content.slice = free.pop(0)
-        writes += _write(service, family, content, hand)
+        writes += _write(service, family, content, moments)
     return writes + [Delete(ENDPOINT_SLICES, one) for one in free]
 
 
@@ -190,35 +189,27 @@ def _fill(group: Wanted, slices: list[Object]) -> list[_Content]:
     return [content for content in filled if content.endpoints]
 
 
-@dataclass(frozen=True, slots=True)
-class _Hand:
-    """What slices are written with: chance for names, and when each pod became as ready as it is."""
-
-    draw: Draw
-    changed_at: Mapping[str, str]
-
-
-def _write(service: Object, family: str, content: _Content, hand: _Hand) -> list[Write]:
+def _write(service: Object, family: str, content: _Content, moments: Mapping[str, str]) -> list[Write]:
     existing = content.slice
     if existing is None:
-        return [Create(ENDPOINT_SLICES, _made(service, family, content, hand))]
+        return [Create(ENDPOINT_SLICES, _made(service, family, content))]
     labels = _labels(service)
     same = (existing.get("endpoints") or []) == content.endpoints and (existing.get("ports") or []) == content.ports
     if same and dict(labels_of(existing)) == labels:
         return []
     meta = existing["metadata"]
     annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if key != TRIGGER_TIME}
-    if moment := _trigger(existing, content, hand):
+    if moment := _trigger(existing, content, moments):
         annotations[TRIGGER_TIME] = moment
     after = existing | {"endpoints": content.endpoints or None, "ports": content.ports or None}
     return [Update(ENDPOINT_SLICES, after | {"metadata": meta | {"labels": labels, "annotations": annotations}})]
 
 
-def _trigger(existing: Object, content: _Content, hand: _Hand) -> str:
+def _trigger(existing: Object, content: _Content, moments: Mapping[str, str]) -> str:
     """When the earliest change of this write happened: of pods that are new, or ready where they were not before."""
     before = {_uid(old): old["conditions"]["serving"] for old in existing.get("endpoints") or []}
     changed = [_uid(new) for new in content.endpoints if before.get(_uid(new)) != new["conditions"]["serving"]]
-    return min((hand.changed_at.get(uid, "") for uid in changed), default="")
+    return min((moments.get(uid, "") for uid in changed), default="")
 
 
 def _uid(endpoint: Object) -> str:
@@ -233,12 +224,10 @@ def _labels(service: Object) -> dict[str, str]:
     return labels
 
 
-def _made(service: Object, family: str, content: _Content, hand: _Hand) -> Object:
+def _made(service: Object, family: str, content: _Content) -> Object:
     meta = service["metadata"]
-    base = f"{meta['name']}-"
     made_meta: Object = {
-        "generateName": base,
-        "name": generated(base, hand.draw),
+        "generateName": f"{meta['name']}-",
         "namespace": meta["namespace"],
         "labels": _labels(service),
         "ownerReferences": [reference_to(service)],

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from kubelab.controllers.decide import times
+from kubelab.controllers.decide.conditions import patch_of
 from kubelab.controllers.decide.pods import is_deleting, is_terminal
 from kubelab.controllers.decide.resources import PODS
 from kubelab.controllers.decide.selectors import tolerates
@@ -83,7 +84,7 @@ def _disrupted(pod: Object, reason: str, message: str, now: datetime, phase: str
         "reason": reason,
         "message": message,
     }
-    status: Object = {"conditions": [condition]}
+    status = patch_of((pod.get("status") or {}).get("conditions"), condition)
     if phase:
         status["phase"] = phase
     return Patch(PODS, meta["namespace"], meta["name"], {"status": status}, PatchKind.STRATEGIC, "status")

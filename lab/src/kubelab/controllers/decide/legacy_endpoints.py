@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Final
 
 from kubelab.controllers.decide import endpoints as slices
@@ -53,7 +54,7 @@ def subsets_of(service: Object, pods: Sequence[Object]) -> tuple[list[Object], b
     unready_too = bool(service["spec"].get("publishNotReadyAddresses"))
     found: dict[str, Object] = {}
     count = 0
-    for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
+    for pod in sorted(pods, key=lambda pod: _place(slices.address_of(pod, family))):
         address = slices.address_of(pod, family)
         if not address or pod_facts.is_terminal(pod) or (pod_facts.is_deleting(pod) and not unready_too):
             continue
@@ -69,6 +70,11 @@ def subsets_of(service: Object, pods: Sequence[Object]) -> tuple[list[Object], b
         ready = unready_too or pod_facts.is_ready(pod)
         subset["addresses" if ready else "notReadyAddresses"].append(_address(service, pod, address))
     return [{key: value for key, value in subset.items() if value} for subset in found.values()], count > _MOST
+
+
+def _place(address: str) -> int:
+    """Addresses stand in their numerical order."""
+    return int(ip_address(address)) if address else 0
 
 
 def _address(service: Object, pod: Object, address: str) -> Object:

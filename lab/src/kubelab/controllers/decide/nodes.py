@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from kubelab.controllers.decide import times
-from kubelab.controllers.decide.conditions import find, replaced
+from kubelab.controllers.decide.conditions import find, patch_of, replaced
 from kubelab.controllers.decide.pods import is_ready
 from kubelab.controllers.decide.resources import NODES, PODS
 from kubelab.controllers.decide.selectors import labels_of
@@ -107,7 +107,7 @@ def decide(node: Object, pods: Iterable[Object], verdict: Verdict, now: datetime
         new = _found(old, now)
     writes: list[Write] = []
     if new != old:
-        patch = {"status": {"conditions": new}}
+        patch = {"status": patch_of(old, *(condition for condition in new if condition not in old))}
         then = _status_event(node, old, new)
         writes.append(Patch(NODES, "", node["metadata"]["name"], patch, PatchKind.STRATEGIC, "status", then=then))
     if (find(new, "Ready") or {}).get("status") == "Unknown":
@@ -187,7 +187,7 @@ def _unready_pods(pods: Iterable[Object], now: datetime) -> list[Write]:
         if is_ready(pod):
             condition = {"type": "Ready", "status": "False", "lastTransitionTime": times.stamp(now)}
             event = Record(pod, "NodeNotReady", "Node is not ready", COMPONENT, warning=True)
-            meta, patch = pod["metadata"], {"status": {"conditions": [condition]}}
+            meta, patch = pod["metadata"], {"status": patch_of(pod["status"].get("conditions"), condition)}
             writes.append(Patch(PODS, meta["namespace"], meta["name"], patch, PatchKind.STRATEGIC, "status", (event,)))
     return writes
 

@@ -8,7 +8,6 @@ from math import log2
 
 from kubelab.controllers.decide import times
 from kubelab.controllers.decide.conditions import find
-from kubelab.controllers.decide.names import Draw, generated
 from kubelab.controllers.decide.ownership import reference_to
 from kubelab.objects import Object
 
@@ -63,13 +62,11 @@ def is_available(pod: Object, min_ready_s: int, now: datetime) -> bool:
     return until_available_s(pod, min_ready_s, now) == 0.0
 
 
-def from_template(owner: Object, template: Object, draw: Draw) -> Object:
-    """A pod for an owner, with a name of its own."""
+def from_template(owner: Object, template: Object) -> Object:
+    """A pod for an owner; the API server makes up its name."""
     owner_meta, meta = owner["metadata"], template.get("metadata") or {}
-    base = f"{owner_meta['name']}-"
     made: Object = {
-        "generateName": base,
-        "name": generated(base, draw),
+        "generateName": f"{owner_meta['name']}-",
         "namespace": owner_meta["namespace"],
         "labels": dict(meta.get("labels") or {}),
         "ownerReferences": [reference_to(owner)],

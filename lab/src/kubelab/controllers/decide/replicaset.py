@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kubelab.controllers.decide import conditions, pods, times
-from kubelab.controllers.decide.names import Draw
 from kubelab.controllers.decide.resources import PODS, REPLICA_SETS
 from kubelab.controllers.decide.selectors import labels_of, matches_map
 from kubelab.controllers.decide.writes import Create, Decision, Delete, Record, Together, Write, changed, soonest
@@ -33,9 +32,7 @@ def wanted_replicas(replica_set: Object) -> int:
     return 1 if value is None else int(value)
 
 
-def scale(
-    replica_set: Object, owned: Sequence[Object], related: Sequence[Object], draw: Draw, now: datetime
-) -> tuple[Write, ...]:
+def scale(replica_set: Object, owned: Sequence[Object], related: Sequence[Object], now: datetime) -> tuple[Write, ...]:
     """The pods to make or to remove.
 
     `related` are the pods of all replica sets of the same owner: of two equal pods the one on the fuller node goes.
@@ -45,7 +42,7 @@ def scale(
     active = [pod for pod in owned if pods.is_active(pod)]
     missing = wanted_replicas(replica_set) - len(active)
     if missing > 0:
-        return (Together(tuple(_create(replica_set, draw) for _ in range(min(missing, _BURST)))),)
+        return (Together(tuple(_create(replica_set) for _ in range(min(missing, _BURST)))),)
     if missing < 0:
         neighbours = Counter(pods.node_of(pod) for pod in related if pods.is_active(pod))
         leaving = pods.deletion_order(active, neighbours, now)[: min(-missing, _BURST)]
@@ -53,9 +50,9 @@ def scale(
     return ()
 
 
-def _create(replica_set: Object, draw: Draw) -> Create:
-    pod = pods.from_template(replica_set, replica_set["spec"]["template"], draw)
-    message = f"Created pod: {pod['metadata']['name']}"
+def _create(replica_set: Object) -> Create:
+    pod = pods.from_template(replica_set, replica_set["spec"]["template"])
+    message = "Created pod: {name}"
     return Create(PODS, pod, then=(Record(replica_set, "SuccessfulCreate", message, COMPONENT),))
 
 

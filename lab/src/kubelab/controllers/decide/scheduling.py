@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from math import log
 
 from kubelab.controllers.decide import quantity, times
-from kubelab.controllers.decide.conditions import find
+from kubelab.controllers.decide.conditions import find, patch_of
 from kubelab.controllers.decide.fitting import Picture, Place, Refusal, domain, refusal, requests, term_selects
 from kubelab.controllers.decide.ownership import controller_uid
 from kubelab.controllers.decide.pods import is_deleting, is_terminal, node_of
@@ -21,6 +22,7 @@ from kubelab.resource import PatchKind
 
 NAME = "default-scheduler"
 
+_SPREAD = {"kubernetes.io/hostname": 3, "topology.kubernetes.io/zone": 5}
 _NOT_HELPFUL = "Preemption is not helpful for scheduling"
 _NO_VICTIMS = "No preemption victims found for incoming pod"
 
@@ -69,7 +71,9 @@ def choose(pod: Object, picture: Picture) -> Placed | Unschedulable:
         else:
             refusals.append(refused)
     if fitting:
-        return Placed(min(fitting, key=lambda place: _cost(pod, place, picture)).name)
+        crowd = _Crowd.of(pod, picture)
+        fitting.sort(key=lambda place: place.name)
+        return Placed(min(fitting, key=lambda place: _cost(pod, place, picture, crowd)).name)
     return Unschedulable(explain(refusals))
 
 
@@ -97,7 +101,8 @@ def assigned(pod: Object, node: str) -> Bind:
 def refused(pod: Object, why: Unschedulable, now: datetime) -> tuple[Write, ...]:
     """The condition and the event that say why a pod waits; nothing if they say so already."""
     meta = pod["metadata"]
-    old = find((pod.get("status") or {}).get("conditions"), "PodScheduled") or {}
+    known = (pod.get("status") or {}).get("conditions")
+    old = find(known, "PodScheduled") or {}
     said = (old.get("status"), old.get("reason"), old.get("message")) == ("False", "Unschedulable", why.message)
     if said:
         return ()
@@ -111,27 +116,53 @@ def refused(pod: Object, why: Unschedulable, now: datetime) -> tuple[Write, ...]
         "reason": "Unschedulable",
         "message": why.message,
     }
-    patch = {"status": {"conditions": [condition]}}
+    patch = {"status": patch_of(known, condition)}
     event = Record(pod, "FailedScheduling", why.message, NAME, warning=True, action="Scheduling")
     return (event, Patch(PODS, meta["namespace"], meta["name"], patch, PatchKind.STRATEGIC, "status"))
 
 
-def _cost(pod: Object, place: Place, picture: Picture) -> tuple[float, ...]:
+def _cost(pod: Object, place: Place, picture: Picture, crowd: _Crowd) -> tuple[float, ...]:
     """The less the better: soft taints, unmet wishes about nodes and neighbours, pods of the same owner, fullness."""
     spec = pod["spec"]
     soft = untolerated(spec.get("tolerations") or [], place.node["spec"].get("taints") or [], {"PreferNoSchedule"})
     return (
         len(soft),
         -_node_wishes(spec, place.node) - _neighbour_wishes(pod, place, picture),
-        _siblings(pod, place),
+        crowd.around(place),
         _fullness(pod, place),
         len(place.pods),
     )
 
 
-def _siblings(pod: Object, place: Place) -> int:
-    owner = controller_uid(pod)
-    return sum(controller_uid(other) == owner for other in place.pods.values()) if owner else 0
+@dataclass(frozen=True, slots=True)
+class _Crowd:
+    """How many pods of the same owner there are in each domain of a topology key.
+
+    Counted and weighted as by kube-scheduler's default constraints: hosts with skew 3, zones with skew 5.
+    """
+
+    counts: dict[str, Counter[str]]
+
+    @classmethod
+    def of(cls, pod: Object, picture: Picture) -> _Crowd:
+        """For the owner of one pod; a pod without an owner has no crowd."""
+        owner = controller_uid(pod)
+        counts: dict[str, Counter[str]] = {key: Counter() for key in _SPREAD} if owner else {}
+        for place in picture.places.values() if owner else ():
+            siblings = sum(controller_uid(other) == owner for other in place.pods.values())
+            for key, known in counts.items():
+                if (where := domain(place.node, key)) is not None:
+                    known[where] += siblings
+        return cls(counts)
+
+    def around(self, place: Place) -> float:
+        """The weighted number of them around a node."""
+        total = 0.0
+        for key, known in self.counts.items():
+            where = domain(place.node, key)
+            if where is not None:
+                total += known[where] * log(len(known) + 2) + _SPREAD[key] - 1
+        return total
 
 
 def _fullness(pod: Object, place: Place) -> float:

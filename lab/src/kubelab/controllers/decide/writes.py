@@ -23,7 +23,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Create an object; then say so. A name that is taken is an error unless `or_exists`."""
+    """Create an object; then say so. A name that is taken is an error unless `or_exists`.
+
+    `{name}` in the messages of `then` stands for the name that the API server has given it.
+    """
 
     resource: Resource
     obj: Object

@@ -70,7 +70,7 @@ class DaemonSets:
         if daemon_set["metadata"].get("deletionTimestamp") is None:
             await self._keep_history(daemon_set, revisions.owned, pods.owned)
         nodes = {name: node for (_, name), node in self._nodes.store.items()}
-        decision = daemonset.decide(daemon_set, pods.owned, nodes, digest, clock.draw, clock.now())
+        decision = daemonset.decide(daemon_set, pods.owned, nodes, digest, clock.now())
         try:
             await hands.carry_out(decision.writes)
         finally:

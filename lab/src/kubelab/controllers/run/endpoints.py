@@ -9,7 +9,6 @@ from kubelab.controllers.decide.endpoints import SERVICE_NAME
 from kubelab.controllers.decide.resources import ENDPOINT_SLICES, ENDPOINTS, NODES, PODS, SERVICES
 from kubelab.controllers.decide.selectors import labels_of, matches_map
 from kubelab.controllers.decide.writes import Delete
-from kubelab.controllers.run import clock
 from kubelab.controllers.run.context import LABEL, Context, label_keys
 from kubelab.controllers.run.workqueue import WorkQueue, work
 from kubelab.informer import EventKind, Key, key_of
@@ -97,7 +96,7 @@ class Endpoints:
         pods = self._selected(service)
         nodes = {name: node for (_, name), node in self._nodes.store.items()}
         slices = endpoints.ours(service, self._slices.by_index(_SERVICE, f"{key[0]}/{key[1]}"))
-        await hands.carry_out(endpoints.decide(service, pods, nodes, slices, clock.draw).writes)
+        await hands.carry_out(endpoints.decide(service, pods, nodes, slices).writes)
         await hands.carry_out(legacy_endpoints.decide(service, pods, self._endpoints.store.get(key)).writes)
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kubelab.apiclient import ApiClient, ApiFailure, Resource
 from kubelab.controllers.decide.resources import PODS
@@ -49,6 +49,10 @@ class Hands:
             else:
                 await self._one(write)
 
+    def say(self, record: Record) -> None:
+        """Report something, in its own time."""
+        self._recorder.say(record)
+
     async def _together(self, write: Together) -> None:
         """All are tried, also if some fail; the first failure is told."""
         results = await asyncio.gather(*(self._one(each) for each in write.writes), return_exceptions=True)
@@ -62,18 +66,21 @@ class Hands:
             return
         async with self._free:
             try:
-                await self._send(write)
+                made = await self._send(write)
             except ApiFailure as failure:
                 if not _is_fine(write, failure):
                     raise RefusedError(write, failure) from failure
                 return
         for record in getattr(write, "then", ()):
-            self._recorder.say(record)
+            self._recorder.say(_named(record, made))
 
-    async def _send(self, write: Write) -> None:
+    async def _send(self, write: Write) -> Object | None:
+        """One write; the object it made, if it made one."""
         match write:
             case Create(resource, obj):
-                self._informers.assume(resource, await self.client.create(resource, obj))
+                made = await self.client.create(resource, obj)
+                self._informers.assume(resource, made)
+                return made
             case Update(resource, obj, subresource):
                 self._informers.assume(resource, await self.client.update(resource, obj, subresource=subresource))
             case Patch(resource, namespace, name, patch, kind, subresource):
@@ -85,6 +92,7 @@ class Hands:
                 await self._bind(pod, node)
             case _:
                 raise TypeError(f"no single write: {write}")
+        return None
 
     async def _delete(self, write: Delete) -> None:
         meta = write.obj["metadata"]
@@ -111,6 +119,13 @@ class Hands:
             "target": {"kind": "Node", "name": node},
         }
         await self.client.create_subresource(PODS, meta["name"], "binding", binding)
+
+
+def _named(record: Record, made: Object | None) -> Record:
+    """The event with the name that the API server chose."""
+    return (
+        record if made is None else replace(record, message=record.message.replace("{name}", made["metadata"]["name"]))
+    )
 
 
 def _is_fine(write: Write, failure: ApiFailure) -> bool:

@@ -83,10 +83,13 @@ class Nodes:
         if node is None:
             return
         name = str(node["metadata"]["name"])
+        if kind == "ADDED":
+            self._context.hands.say(nodes.registered(node))
         if kind != "DELETED":
             self._health.add(name)
             self._evictions.add(name)
             return
+        self._context.hands.say(nodes.removed(node))
         self._verdicts.pop(name, None)
         self._taint_seen.pop(name, None)
         self._stranded.add(name)

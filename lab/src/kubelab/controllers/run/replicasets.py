@@ -63,7 +63,7 @@ class ReplicaSets:
         if not self._context.is_leaving(key[0]):
             try:
                 related = self._related(replica_set)
-                await hands.carry_out(replicaset.scale(replica_set, claimed.owned, related, clock.draw, clock.now()))
+                await hands.carry_out(replicaset.scale(replica_set, claimed.owned, related, clock.now()))
             except RefusedError as error:
                 refused = error
                 if not error.failure.unreachable:
