@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from kubelab.apiserver import answers, discovery
 from kubelab.apiserver.documents import Documents
 from kubelab.apiserver.negotiation import Form, negotiate
@@ -93,8 +95,6 @@ class Pages:
 
 def _tagged(request: Request, response: Response, media: str) -> Response:
     """An aggregated document with its ETag, or the word that the client has it already."""
-    import hashlib
-
     assert isinstance(response.body, bytes)
     tag = f'"{hashlib.sha256(response.body).hexdigest().upper()}"'
     headers = [("Content-Type", media), ("ETag", tag), ("Vary", "Accept"), ("Cache-Control", "public")]

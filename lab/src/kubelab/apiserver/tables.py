@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -127,8 +128,6 @@ def _as_text(value: Json, _: str) -> Json:
 
 def _go_text(value: Json) -> str:
     """A value as Go's printer for JSON paths writes it: scalars plain, the rest as JSON."""
-    import json
-
     if isinstance(value, bool):
         return "true" if value else "false"
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

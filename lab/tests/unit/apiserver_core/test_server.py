@@ -145,6 +145,23 @@ async def test_an_evicted_pod_is_deleted_unless_a_budget_forbids(ask: Any) -> No
     assert (await ask("GET", f"{pods}/p")).status == 404
 
 
+async def test_a_bound_pod_carries_the_zone_of_its_node(ask: Any) -> None:
+    await ask("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})
+    await ask("POST", "/api/v1/nodes", {"metadata": {"name": "n", "labels": {"topology.kubernetes.io/zone": "z"}}})
+    pods = "/api/v1/namespaces/default/pods"
+    await ask("POST", pods, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+    binding = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": "p"},
+        "target": {"kind": "Node", "name": "n"},
+    }
+    assert (await ask("POST", f"{pods}/p/binding", binding)).status == 201
+    pod = (await ask("GET", f"{pods}/p")).body
+    assert pod["metadata"]["labels"] == {"topology.kubernetes.io/zone": "z"}
+    assert pod["status"]["conditions"][0]["type"] == "PodScheduled"
+
+
 async def test_a_namespace_goes_when_it_is_finalized(ask: Any) -> None:
     await ask("POST", "/api/v1/namespaces", {"metadata": {"name": "n"}})
     going = await ask("DELETE", "/api/v1/namespaces/n")

@@ -9,7 +9,7 @@ import msgspec
 
 from kubelab.apiserver import decoding
 from kubelab.apiserver.builtin import fields
-from kubelab.apiserver.errors import ApiError, FieldError, bad_request, invalid, not_found
+from kubelab.apiserver.errors import ApiError, FieldError, bad_request, conflict, invalid, not_found
 from kubelab.apiserver.handlers import writing
 from kubelab.apiserver.handlers.storing import answer
 from kubelab.apiserver.negotiation import media_type, unsupported_media
@@ -134,7 +134,7 @@ def _apply(call: Call) -> Response:
         raise not_found(call.resource.group_resource, call.name)
     merged = apply.apply(
         None if old is None else call.shown(old),
-        _named(call, applied),
+        applied,
         call.schema,
         manager=call.request.query.get("fieldManager"),
         force=call.request.query.flag("force"),
@@ -160,20 +160,10 @@ def check_apply_options(request: Request) -> None:
         raise invalid("meta.k8s.io", "PatchOptions", "", [error])
 
 
-def _named(call: Call, applied: Object) -> Object:
-    """An applied configuration may leave out its namespace: the path has it."""
-    metadata = applied.get("metadata")
-    if not call.resource.namespaced or not isinstance(metadata, dict) or metadata.get("namespace"):
-        return applied
-    return applied
-
-
 def _created(call: Call, applied: Object, merged: Object) -> Stored:
     said = fields.entries(applied.get("metadata"))
     _check_name(call, said)
     if said.get("uid"):
-        from kubelab.apiserver.errors import conflict
-
         why = "uid mismatch: the provided object specified uid " + f"{said['uid']}, and no existing object was found"
         raise conflict(call.resource.group_resource, call.name, why)
     return writing.create(call, writing.copied(merged), owned=True).stored

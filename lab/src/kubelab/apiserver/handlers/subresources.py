@@ -7,6 +7,7 @@ from typing import Final
 
 from kubelab.apiserver import answers
 from kubelab.apiserver.builtin import fields, tokens
+from kubelab.apiserver.builtin.selectors import matches
 from kubelab.apiserver.errors import ApiError, bad_request, conflict
 from kubelab.apiserver.handlers import deleting, writing
 from kubelab.apiserver.handlers.reading import existing
@@ -15,9 +16,11 @@ from kubelab.apiserver.negotiation import Form
 from kubelab.apiserver.patching import managed
 from kubelab.apiserver.request import RequestInfo, Response
 from kubelab.apiserver.state import Call
-from kubelab.objects import GroupVersionKind, Object
+from kubelab.objects import GroupResource, GroupVersionKind, Object
 
 _SUCCESS: Final[Object] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+_NODES: Final = GroupResource("", "nodes")
+_TOPOLOGY: Final = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
 _BINDING: Final = GroupVersionKind("", "v1", "Binding")
 _EVICTION: Final = GroupVersionKind("policy", "v1", "Eviction")
 _TOKEN_REQUEST: Final = GroupVersionKind("authentication.k8s.io", "v1", "TokenRequest")
@@ -52,6 +55,7 @@ def bind(call: Call) -> Response:
         raise conflict(deleting.PODS, call.name, already)
     pod["spec"]["nodeName"] = node
     _add_annotations(pod, fields.entries(said.get("annotations")))
+    _add_topology(pod, call.state.storage.get(_NODES, "", node))
     _set_scheduled(pod, call.state.now())
     if not call.dry_run:
         call.state.storage.write(deleting.PODS, call.namespace, call.name, pod)
@@ -61,6 +65,14 @@ def bind(call: Call) -> Response:
 def _add_annotations(pod: Object, annotations: Object) -> None:
     if annotations:
         pod["metadata"]["annotations"] = {**fields.entries(pod["metadata"].get("annotations")), **annotations}
+
+
+def _add_topology(pod: Object, node: Object | None) -> None:
+    """A pod is labelled with the zone and region of its node (admission plug-in PodTopologyLabels, KEP-4742)."""
+    labels: Object = {} if node is None else fields.entries(node["metadata"].get("labels"))
+    found = {name: labels[name] for name in _TOPOLOGY if name in labels}
+    if found:
+        pod["metadata"]["labels"] = {**fields.entries(pod["metadata"].get("labels")), **found}
 
 
 def _on_pod(call: Call, name: str) -> Call:
@@ -108,8 +120,6 @@ def evict(call: Call) -> Response:
 
 
 def _check_budgets(call: Call, pod: Object) -> None:
-    from kubelab.apiserver.builtin.selectors import matches
-    from kubelab.objects import GroupResource
 
     phase = fields.entries(pod.get("status")).get("phase")
     if phase in {"Pending", "Succeeded", "Failed"} or pod["metadata"].get("deletionTimestamp"):
