@@ -16,13 +16,13 @@ from kubelab.apiserver.negotiation import JSON, YAML, media_type, unsupported_me
 from kubelab.apiserver.request import Request
 from kubelab.apiserver.resources import ResourceInfo
 from kubelab.apiserver.schema import decode, prune
-from kubelab.apiserver.schema.builtin import Types
 from kubelab.apiserver.schema.model import Schema
 from kubelab.objects import GroupVersionKind, Json, Object
 
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
 
 _ACCEPTED: Final = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+_SHOWN_BYTES: Final = 30
 _CUSTOM_ACCEPTED: Final = "application/json, application/yaml"
 
 
@@ -47,19 +47,19 @@ class Decoded:
     duplicates: list[str]
 
 
-def parse(request: Request, *, kind: str = "", custom: bool = False) -> Decoded:
-    """Read a body by its media type. Protobuf is read of built-in kinds only.
+def parse(request: Request, expected: GroupVersionKind | None = None, *, custom: bool = False) -> Decoded:
+    """Read a body by its media type. Protobuf is read of objects of built-in kinds only: `expected` is theirs.
 
     Raises:
         ApiError: 415 for media types that are not read, 400 for bodies that can't be.
     """
     media = media_type(request.header("content-type"))
     if media in {JSON, "*/*"}:
-        return _parse_json(request.body, kind)
+        return _parse_json(request.body, expected.kind if expected else "")
     if media == YAML:
         return Decoded(parse_yaml(request.body), [])
-    if media == protobuf.MEDIA_TYPE and kind and not custom:
-        return Decoded(protobuf.decode(request.body, Types.load()), [])
+    if media == protobuf.MEDIA_TYPE and expected is not None and not custom:
+        return Decoded(_parse_protobuf(request.body, expected), [])
     raise unsupported_media(_CUSTOM_ACCEPTED if custom else _ACCEPTED)
 
 
@@ -69,6 +69,17 @@ def _parse_json(body: bytes, kind: str) -> Decoded:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise bad_request(_unreadable(body, kind)) from error
     return Decoded(value, prune.duplicate_fields(body))
+
+
+def _parse_protobuf(body: bytes, expected: GroupVersionKind) -> Object:
+    try:
+        return protobuf.decode(body, expected)
+    except protobuf.DecodeError as error:
+        if error.claimed is not None:
+            raise decode.cannot_be_handled(error.claimed, str(error), expected.kind) from error
+        shown = body[:_SHOWN_BYTES].hex() + (" ..." if len(body) > _SHOWN_BYTES else "")
+        why = f"(must be of type {expected.kind}): {error} ({shown or '<empty>'})"
+        raise bad_request(f"the object provided is unrecognized {why}") from error
 
 
 def _unreadable(body: bytes, kind: str) -> str:

@@ -1,278 +1,244 @@
-"""Bodies in protobuf, as clients written in Go send built-in kinds: wire format in, JSON object out.
+"""Bodies in protobuf, as clients written in Go send built-in kinds: bytes in, the object of their JSON form out.
 
-`protobuf_fields.jsonl` has, for each OpenAPI definition, the names of its fields by number, structures that Go embeds
-(`inline`: their fields are the definition's own in JSON) and the numbers of scalars that Go holds by pointer: such a
-field is sent only if it was set, every other scalar always, so that zero there means "not set".
-Wire format: protobuf.dev "Encoding"; envelope: apimachinery `runtime.Unknown` behind the bytes `k8s` and zero.
+The data are in `protobuf_fields.jsonl`: the fields of each message by number, each as `name type`, where the type is a
+scalar, one of the types that have a JSON form of their own (`time`, `quantity` ...) or the name of a message, and
+behind it `[]` for lists, `{}` for maps with text as keys, `?` for what Go holds by pointer (kept whenever it was sent)
+or `!` for what JSON always has. Anything else is left out when it is zero or empty, since Go sends such fields always.
+`...message` is a structure that Go embeds: its fields are the message's own in JSON.
+
+Source: field numbers, names and types as published in k8s.io/api and k8s.io/apimachinery 1.36; envelope: apimachinery
+`runtime.Unknown` behind the bytes `k8s` and zero; JSON forms: apimachinery `metav1.Time`, `resource.Quantity` ...
 """
 
 from __future__ import annotations
 
-import base64
 import functools
 import json
-import struct
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import resources as package_files
-from typing import Any, Final
+from typing import Final, NamedTuple, TypeVar
 
-from kubelab.apiserver.errors import bad_request
-from kubelab.apiserver.schema.builtin import INT_OR_STRING, META, QUANTITY, Types
-from kubelab.apiserver.schema.model import Schema
+from kubelab.apiserver import protobuf_wire as wire
+from kubelab.apiserver.protobuf_values import NUMBERS, TEXTS, ZEROS, string
+from kubelab.apiserver.protobuf_wire import DecodeError
 from kubelab.objects import GroupVersionKind, Json, Object
+
+__all__ = ["MEDIA_TYPE", "DecodeError", "decode"]
 
 MEDIA_TYPE: Final = "application/vnd.kubernetes.protobuf"
 _MAGIC: Final = b"k8s\x00"
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_MAX_DEPTH: Final = 64
-_WORD: Final = 1 << 64
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_ANY: Final = Schema()
-_STRING: Final = Schema(type="string")
+_DELETE_OPTIONS: Final = "meta.v1.DeleteOptions"
+_EMBEDDED: Final = "..."
+
+Wire = TypeVar("Wire", int, bytes)
 
 
-class _MalformedError(Exception):
-    """The bytes are no message, or not one of the type."""
+def decode(body: bytes, expected: GroupVersionKind) -> Object:
+    """The object in a body; what the body does not say of its kind is as expected.
+
+    Raises:
+        DecodeError: the bytes are no message, or one of a kind that nobody knows.
+    """
+    claimed, raw = _envelope(body, expected)
+    name = _DELETE_OPTIONS if claimed.kind == "DeleteOptions" else _table().kinds.get(claimed)
+    if name is None:
+        where = f'is registered for version "{claimed.api_version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+        raise DecodeError(f'no kind "{claimed.kind}" {where}', claimed)
+    try:
+        found = _message(name).read(raw, {})
+    except DecodeError as error:
+        raise DecodeError(str(error), claimed) from error
+    return {"kind": claimed.kind, "apiVersion": claimed.api_version} | found
+
+
+def _envelope(body: bytes, expected: GroupVersionKind) -> tuple[GroupVersionKind, bytes]:
+    if not body:
+        raise DecodeError("empty data")
+    if not body.startswith(_MAGIC):
+        prefix = " ".join(map(str, _MAGIC))
+        raise DecodeError(f"provided data does not appear to be a protobuf message, expected prefix [{prefix}]")
+    if body == _MAGIC:
+        raise DecodeError("empty body")
+    unknown = wire.parts(body[len(_MAGIC) :], "Unknown", texts={1, 2, 3, 4}).texts
+    said = wire.parts(unknown.get(1, b""), "TypeMeta", texts={1, 2}).texts
+    claimed = GroupVersionKind.of({"apiVersion": string(said.get(1, b"")), "kind": string(said.get(2, b""))})
+    if not claimed.version and not claimed.group:
+        claimed = claimed._replace(group=expected.group, version=expected.version)
+    return claimed._replace(kind=claimed.kind or expected.kind), unknown.get(2, b"")
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The data: fields by number and message, messages by kind."""
+
+    fields: Mapping[str, Mapping[str, str]]
+    kinds: Mapping[GroupVersionKind, str]
+
+
+@functools.cache
+def _table() -> _Table:
+    text = package_files.files("kubelab.apiserver").joinpath("protobuf_fields.jsonl").read_text(encoding="utf-8")
+    rows = [row for row in map(json.loads, text.splitlines()) if "message" in row]
+    kinds = {}
+    for row in rows:
+        if "kind" in row:
+            api_version, kind = row["kind"].split()
+            kinds[GroupVersionKind.of({"apiVersion": api_version, "kind": kind})] = row["message"]
+    return _Table({row["message"]: row["fields"] for row in rows}, kinds)
 
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """What is known of a definition's wire format."""
+    """A message that can be read: what to do with the value behind each tag, and what JSON always has."""
 
-    fields: Mapping[int, str]
-    inline: Mapping[int, str]
-    pointers: frozenset[int]
+    name: str
+    numbers: dict[int, Callable[[Object, int], None]] = field(default_factory=dict)
+    texts: dict[int, Callable[[Object, bytes], None]] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    shown: dict[str, Callable[[], Json]] = field(default_factory=dict)
+
+    def read(self, data: bytes, found: Object) -> Object:
+        """Put the fields of a message into an object; it is the answer too."""
+        at, numbers, texts = 0, self.numbers, self.texts
+        while at < len(data):
+            start = at
+            tag, at = wire.varint(data, at)
+            if put_text := texts.get(tag):
+                text, at = wire.chunk(data, at)
+                put_text(found, text)
+            elif put_number := numbers.get(tag):
+                number, at = wire.varint(data, at)
+                put_number(found, number)
+            else:
+                at = self._unknown(tag, data, start)
+        for name, zero in self.shown.items():
+            if name not in found:
+                found[name] = zero()
+        return found
+
+    def _unknown(self, tag: int, data: bytes, at: int) -> int:
+        """Skip a field that nobody knows: clients may be newer."""
+        wire.check_tag(tag, self.name)
+        if tag >> 3 in self.names:
+            raise wire.wrong_wire_type(tag, self.names[tag >> 3])
+        return wire.skip(data, at)
 
 
 @functools.cache
-def _messages() -> dict[str, _Message]:
-    text = package_files.files("kubelab.apiserver").joinpath("protobuf_fields.jsonl").read_text(encoding="utf-8")
-    found = {}
-    for line in map(json.loads, text.splitlines()):
-        fields = {int(number): name for number, name in line["fields"].items()}
-        inline = {int(number): name for number, name in line.get("inline", {}).items()}
-        found[line["type"]] = _Message(fields, inline, frozenset(line.get("pointers", ())))
-    return found
-
-
-def decode(body: bytes, types: Types) -> Object:
-    """The object in a body.
-
-    Raises:
-        ApiError: 400, the bytes are no message of a kind that is known.
-    """
-    try:
-        return _decode(body, types)
-    except (_MalformedError, RecursionError, OverflowError, UnicodeDecodeError) as error:
-        raise bad_request(f"the object provided is unrecognized: not a protobuf message: {error}") from error
-
-
-def _decode(body: bytes, types: Types) -> Object:
-    if not body.startswith(_MAGIC):
-        raise _MalformedError("it does not start with k8s")
-    envelope = dict(_pairs(body[len(_MAGIC) :]))
-    kind_part = dict(_pairs(_bytes(envelope.get(1, b""))))
-    api_version, kind = (_bytes(kind_part.get(number, b"")).decode() for number in (1, 2))
-    gvk = GroupVersionKind.of({"apiVersion": api_version, "kind": kind})
-    name = types.definition_name(gvk)
-    if name is None or name not in _messages():
-        raise _MalformedError(f"kind {kind!r} of {api_version!r} is not known in protobuf")
-    reader = _Reader(types)
-    found = reader.message(name, types.definition(name), _bytes(envelope.get(2, b"")), 0)
-    return {"kind": kind, "apiVersion": api_version} | found
-
-
-def _bytes(value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        raise _MalformedError("a number stands where bytes are expected")
-    return value
-
-
-def _pairs(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a message: numbers, and values as they stand on the wire."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
-            value, at = _varint(data, at)
-            yield number, value
-        elif wire == _BYTES:
-            size, at = _varint(data, at)
-            yield number, _taken(data, at, size)
-            at += size
-        elif wire in {_FIXED64, _FIXED32}:
-            size = 8 if wire == _FIXED64 else 4
-            yield number, _taken(data, at, size)
-            at += size
+def _message(name: str) -> _Message:
+    built = _Message(name.rpartition(".")[2])
+    for number, written in _table().fields[name].items():
+        if written.startswith(_EMBEDDED):
+            _embed(built, int(number), _message(written.removeprefix(_EMBEDDED)))
         else:
-            raise _MalformedError(f"wire type {wire} at byte {at}")
+            _add(built, int(number), _Field.of(written))
+    return built
 
 
-def _taken(data: bytes, at: int, size: int) -> bytes:
-    if at + size > len(data):
-        raise _MalformedError("it ends too early")
-    return data[at : at + size]
+class _Field(NamedTuple):
+    """A field as the data have it."""
+
+    name: str
+    base: str
+    mark: str
+
+    @classmethod
+    def of(cls, written: str) -> _Field:
+        name, kind = written.split()
+        base = kind.rstrip("?![]{}")
+        return cls(name, base, kind[len(base) :])
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(data) and shift < 64:  # noqa: PLR2004  # bits of the longest number
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004  # the last byte has no continuation bit
-            return value % _WORD, at
-        shift += 7
-    raise _MalformedError("a number does not end")
+def _embed(built: _Message, number: int, embedded: _Message) -> None:
+    """Take a field as a structure whose fields are the message's own."""
+
+    def put(found: Object, text: bytes) -> None:
+        embedded.read(text, found)
+
+    built.names[number] = embedded.name
+    built.texts[number << 3 | wire.BYTES] = put
+    built.shown.update(embedded.shown)
 
 
-def _signed(value: int) -> int:
-    return value - _WORD if value >= _WORD >> 1 else value
-
-
-@dataclass(slots=True)
-class _Reader:
-    """Reads messages by their definitions."""
-
-    types: Types
-
-    def message(self, name: str, schema: Schema, data: bytes, depth: int) -> Object:
-        """A message as a JSON object; fields whose number nobody knows are dropped."""
-        if depth > _MAX_DEPTH:
-            raise _MalformedError("it is nested too deeply")
-        known = _messages().get(name, _Message({}, {}, frozenset()))
-        found: Object = {}
-        for number, value in _pairs(data):
-            if number in known.inline:
-                found |= self.message(known.inline[number], schema, _bytes(value), depth + 1)
-            elif number in known.fields:
-                part = schema.properties.get(known.fields[number], _ANY)
-                pointer = number in known.pointers
-                self._set(found, known.fields[number], part, value, pointer=pointer, depth=depth)
-        return found
-
-    def _set(self, found: Object, name: str, schema: Schema, value: int | bytes, *, pointer: bool, depth: int) -> None:
-        if schema.type == "array" and schema.items is not None and schema.format != "byte":
-            found.setdefault(name, []).extend(self._items(schema.items, value, depth))
-        elif schema.additional is not None:
-            key, part = self._entry(schema.additional, _bytes(value), depth)
-            found.setdefault(name, {})[key] = part
+def _add(built: _Message, number: int, field: _Field) -> None:
+    built.names[number] = field.name[:1].upper() + field.name[1:]
+    text, num = number << 3 | wire.BYTES, number << 3 | wire.VARINT
+    if field.base in NUMBERS:
+        to_json = NUMBERS[field.base]
+        if field.mark == "[]":
+            built.numbers[num] = _appending(field.name, to_json)
+            built.texts[text] = _extending(field.name, to_json)
         else:
-            read = self.value(schema, value, depth)
-            if read is not None and (pointer or isinstance(read, dict | list) or read not in ("", 0, False)):
-                found[name] = read
-
-    def _items(self, schema: Schema, value: int | bytes, depth: int) -> list[Json]:
-        if isinstance(value, bytes) and schema.type == "integer":  # packed
-            numbers = []
-            at = 0
-            while at < len(value):
-                number, at = _varint(value, at)
-                numbers.append(_signed(number))
-            return numbers
-        return [self.value(schema, value, depth)]
-
-    def _entry(self, schema: Schema, data: bytes, depth: int) -> tuple[str, Json]:
-        pair = dict(_pairs(data))
-        key = _bytes(pair.get(1, b"")).decode()
-        if 2 not in pair:  # noqa: PLR2004  # the number of an entry's value
-            return key, "" if schema.type == "string" else self.value(schema, b"", depth)
-        if schema.type == "array":  # a list in a map is a message of its own
-            items = [
-                item
-                for _, value in _pairs(_bytes(pair[2]))
-                for item in self._items(schema.items or _STRING, value, depth)
-            ]
-            return key, items
-        return key, self.value(schema, pair[2], depth)
-
-    def value(self, schema: Schema, value: int | bytes, depth: int) -> Json:
-        """One value by its type; None for a time that was not set."""
-        special = _SPECIAL.get(schema.definition)
-        if special is not None:
-            return special(_bytes(value))
-        scalar = _SCALARS.get(schema.type)
-        if scalar is not None:
-            return scalar(value)
-        if schema.format == "byte":
-            return base64.b64encode(_bytes(value)).decode()
-        if schema.type == "object" or schema.definition:
-            return self._object(schema, _bytes(value), depth)
-        return value.decode() if isinstance(value, bytes) else _signed(value)
-
-    def _object(self, schema: Schema, data: bytes, depth: int) -> Json:
-        if schema.definition in _messages():
-            return self.message(schema.definition, schema, data, depth + 1)
-        return _raw_json(data)
+            built.numbers[num] = _setting(field, to_json)
+    elif field.mark == "[]":
+        built.texts[text] = _appending(field.name, _reader(field.base))
+    elif field.mark == "{}":
+        built.texts[text] = _entering(field.name, _reader(field.base))
+    elif field.base in TEXTS:
+        built.texts[text] = _setting(field, TEXTS[field.base])
+    else:
+        built.texts[text] = _merging(field.name, _message(field.base))
+    if field.mark == "!" and (field.base in ZEROS or field.base not in TEXTS):
+        built.shown[field.name] = _zero(field.base)
 
 
-def _boolean(value: int | bytes) -> Json:
-    return bool(value) if isinstance(value, int) else False
+def _reader(base: str) -> Callable[[bytes], Json]:
+    if base in TEXTS:
+        return TEXTS[base]
+    message = _message(base)
+    return lambda text: message.read(text, {})
 
 
-def _integer(value: int | bytes) -> Json:
-    if not isinstance(value, int):
-        raise _MalformedError("bytes stand where a number is expected")
-    return _signed(value)
+def _zero(base: str) -> Callable[[], Json]:
+    if base in ZEROS:
+        return lambda: ZEROS[base]
+    message = _message(base)
+    return lambda: message.read(b"", {})
 
 
-def _double(value: int | bytes) -> Json:
-    raw = _bytes(value)
-    return struct.unpack("<d", raw)[0] if len(raw) == struct.calcsize("<d") else 0.0
+def _setting(field: _Field, to_json: Callable[[Wire], Json]) -> Callable[[Object, Wire], None]:
+    """A single value. What was not set is left out, and so is zero where JSON leaves it out."""
+    name, kept = field.name, field.mark in {"?", "!"}
+
+    def put(found: Object, value: Wire) -> None:
+        part = to_json(value)
+        if part is None or not (part or kept):
+            found.pop(name, None)
+        else:
+            found[name] = part
+
+    return put
 
 
-_SCALARS: Final[Mapping[str, Callable[[int | bytes], Json]]] = {
-    "boolean": _boolean,
-    "integer": _integer,
-    "number": _double,
-}
+def _merging(name: str, message: _Message) -> Callable[[Object, bytes], None]:
+    """A single message; one that is there twice is one in two parts."""
+
+    def put(found: Object, text: bytes) -> None:
+        found[name] = message.read(text, found.get(name, {}))
+
+    return put
 
 
-def _raw_json(data: bytes) -> Json:
-    """JSON text in the first field: RawExtension, FieldsV1 and their like."""
-    raw = dict(_pairs(data)).get(1, b"")
-    try:
-        return json.loads(_bytes(raw)) if raw else None
-    except ValueError as error:
-        raise _MalformedError("raw JSON in it is none") from error
+def _appending(name: str, to_json: Callable[[Wire], Json]) -> Callable[[Object, Wire], None]:
+    def put(found: Object, value: Wire) -> None:
+        found.setdefault(name, []).append(to_json(value))
+
+    return put
 
 
-def _time(data: bytes) -> Json:
-    return _timestamp(data, "seconds")
+def _extending(name: str, to_json: Callable[[int], Json]) -> Callable[[Object, bytes], None]:
+    def put(found: Object, text: bytes) -> None:
+        found.setdefault(name, []).extend(map(to_json, wire.packed(text)))
+
+    return put
 
 
-def _micro_time(data: bytes) -> Json:
-    return _timestamp(data, "microseconds")
+def _entering(name: str, to_json: Callable[[bytes], Json]) -> Callable[[Object, bytes], None]:
+    """An entry of a map: a message of key and value."""
 
+    def put(found: Object, text: bytes) -> None:
+        entry = wire.parts(text, name, texts={1, 2}).texts
+        found.setdefault(name, {})[string(entry.get(1, b""))] = to_json(entry.get(2, b""))
 
-def _timestamp(data: bytes, precision: str) -> Json:
-    pairs: dict[int, Any] = dict(_pairs(data))
-    if not pairs:
-        return None
-    numbers = [value if isinstance(value, int) else 0 for value in (pairs.get(1, 0), pairs.get(2, 0))]
-    moment = _EPOCH + timedelta(seconds=_signed(numbers[0]), microseconds=numbers[1] // 1000)
-    return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
-
-
-def _quantity(data: bytes) -> Json:
-    return _bytes(dict(_pairs(data)).get(1, b"")).decode()
-
-
-def _int_or_string(data: bytes) -> Json:
-    pairs = dict(_pairs(data))
-    if pairs.get(1, 0):
-        return _bytes(pairs.get(3, b"")).decode()
-    number = pairs.get(2, 0)
-    return _signed(number) if isinstance(number, int) else 0
-
-
-_SPECIAL: Final[dict[str, Callable[[bytes], Json]]] = {
-    META + "Time": _time,
-    META + "MicroTime": _micro_time,
-    META + "FieldsV1": _raw_json,
-    QUANTITY: _quantity,
-    INT_OR_STRING: _int_or_string,
-}
+    return put

@@ -19,9 +19,10 @@ from kubelab.apiserver.negotiation import Form
 from kubelab.apiserver.request import Request, RequestInfo, Response
 from kubelab.apiserver.state import Call
 from kubelab.apiserver.storage import Stored
-from kubelab.objects import GroupResource, Object
+from kubelab.objects import GroupResource, GroupVersionKind, Object
 
 PODS: Final = GroupResource("", "pods")
+DELETE_OPTIONS: Final = GroupVersionKind("", "v1", "DeleteOptions")
 CRDS: Final = GroupResource("apiextensions.k8s.io", "customresourcedefinitions")
 CRD_FINALIZER: Final = "customresourcecleanup.apiextensions.k8s.io"
 _ANSWERED_BY_OBJECT: Final = frozenset(
@@ -58,7 +59,7 @@ def options_of(request: Request) -> Options:
     Raises:
         ApiError: 400 or 422.
     """
-    body: Any = decoding.parse(request, kind="DeleteOptions").value if request.body.strip() else {}
+    body: Any = decoding.parse(request, DELETE_OPTIONS).value if request.body.strip() else {}
     if not isinstance(body, dict):
         raise bad_request("the body of a deletion must be DeleteOptions")
     query = request.query

@@ -45,7 +45,7 @@ def read_object(call: Call, gvk: GroupVersionKind | None = None) -> Object:
     """
     kind = gvk or call.resource.gvk
     custom = call.resource.custom is not None and gvk is None
-    decoded = decoding.parse(call.request, kind=kind.kind, custom=custom)
+    decoded = decoding.parse(call.request, kind, custom=custom)
     obj = decoding.object_of(decoded, call.resource, kind)
     schema = call.state.schema_of(kind) if gvk is not None else call.schema
     if error := decoding.check_types(schema, obj, call.resource, kind):

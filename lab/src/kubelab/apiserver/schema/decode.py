@@ -99,9 +99,9 @@ def check_metadata(schema: Schema, obj: Object, kind: GroupVersionKind) -> ApiEr
     return None if misfit is None else cannot_be_handled(kind, misfit)
 
 
-def cannot_be_handled(kind: GroupVersionKind, why: str) -> ApiError:
-    """400 for a body that does not decode into its kind."""
-    return bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}')
+def cannot_be_handled(kind: GroupVersionKind, why: str, wanted: str = "") -> ApiError:
+    """400 for a body that does not decode into its kind; `wanted` is the kind that the resource has, if another."""
+    return bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {wanted or kind.kind}: {why}')
 
 
 def strict_decoding(kind: GroupVersionKind, sentences: list[str]) -> ApiError:
