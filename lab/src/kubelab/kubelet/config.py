@@ -34,7 +34,6 @@ class AgentConfig:
     server_cert: Path | None
     server_key: Path | None
     client_ca: Path | None
-    api_endpoints: tuple[tuple[Address, int], ...]
     port: int = 10250
     backoff_s: float = 10.0
     log_limit: int = 10 * 1024 * 1024
@@ -82,7 +81,6 @@ def parse(raw: Object, source: str = "config") -> AgentConfig:
         server_cert=Path(cert["cert"]) if cert.get("cert") else None,
         server_key=Path(cert["key"]) if cert.get("key") else None,
         client_ca=Path(raw["client_ca"]) if raw.get("client_ca") else None,
-        api_endpoints=tuple(fields.each("api_endpoints", _endpoint)),
         port=int(fields.number("port", 10250)),
         backoff_s=fields.number("backoff_s", 10.0),
         log_limit=int(fields.number("log_limit", 10 * 1024 * 1024)),
@@ -133,8 +131,3 @@ def _taint(item: Json) -> Object:
     if not isinstance(item, dict) or not item.get("key") or not item.get("effect"):
         raise ValueError("a taint needs key and effect")
     return dict(item)
-
-
-def _endpoint(text: str) -> tuple[Address, int]:
-    host, _, port = str(text).rpartition(":")
-    return ipaddress.ip_address(host.strip("[]")), int(port)

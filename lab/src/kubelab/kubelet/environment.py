@@ -28,6 +28,10 @@ class MissingError(Exception):
     """Something a pod refers to that is not there (yet); the message is worded as the kubelet does."""
 
 
+class PendingError(MissingError):
+    """What a pod refers to has been asked for and not come yet: nothing to tell people about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a pod runs: the node's name and addresses, the pod's own addresses, the API's service address."""

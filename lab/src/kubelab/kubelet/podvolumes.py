@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kubelab.kubelet import volumefiles
-from kubelab.kubelet.environment import MissingError, Place
+from kubelab.kubelet.environment import MissingError, PendingError, Place
 from kubelab.kubelet.podspec import EmptyDir, FilesVolume, HostPath, Pod, Volume
 from kubelab.kubelet.records import PodFiles
 from kubelab.kubelet.references import References
@@ -68,6 +68,8 @@ class PodVolumes:
                     make_empty_dir(self._files.volume(name), pod.fs_group)
                 case HostPath():
                     check_host_path(volume)
+        except PendingError:
+            return False
         except (MissingError, OSError) as error:
             text = failed_mount(name, str(error))
             if self._told.get(name) != text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import ssl
@@ -120,6 +121,7 @@ async def _execute(argv: list[str], environment: Mapping[str, str], timeout_s: f
 
 def _dial(error: Exception, host: str, port: int) -> str:
     """A refused connection in the words that people search for."""
-    text = str(error)
-    refused = "refused" in text.lower() or isinstance(error, ConnectionRefusedError)
-    return f"dial tcp {host}:{port}: connect: connection refused" if refused else text or type(error).__name__
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, OSError) and cause.errno == errno.ECONNREFUSED:
+        return f"dial tcp {host}:{port}: connect: connection refused"
+    return str(error) or type(error).__name__

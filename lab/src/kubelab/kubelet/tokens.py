@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from kubelab.apiclient import ApiClient, ApiFailure, Resource
+from kubelab.kubelet.environment import MissingError
 from kubelab.kubelet.podspec import Pod, Token
 from kubelab.objects import Object
 
@@ -28,10 +29,18 @@ class Tokens:
     def __init__(self, client: ApiClient) -> None:
         self._client = client
         self._tokens: dict[tuple[str, Token], str] = {}
+        self._refusals: dict[tuple[str, Token], str] = {}
 
     def get(self, pod: Pod, wanted: Token) -> str | None:
-        """The token as last got."""
-        return self._tokens.get((pod.uid, wanted))
+        """The token as last got, None before there is one.
+
+        Raises:
+            MissingError: the API server refused.
+        """
+        key = (pod.uid, wanted)
+        if key not in self._tokens and key in self._refusals:
+            raise MissingError(f"failed to fetch token: {self._refusals[key]}")
+        return self._tokens.get(key)
 
     async def keep(self, pod: Pod, wanted: Token, changed: Callable[[], None]) -> None:
         """Have a valid token at all times until cancelled; `changed` is called for each new one."""
@@ -39,12 +48,14 @@ class Tokens:
             while True:
                 wait_s = await self._renew(pod, wanted)
                 if wait_s is None:
+                    changed()
                     await asyncio.sleep(_RETRY_S)
                     continue
                 changed()
                 await asyncio.sleep(wait_s)
         finally:
             self._tokens.pop((pod.uid, wanted), None)
+            self._refusals.pop((pod.uid, wanted), None)
 
     async def _renew(self, pod: Pod, wanted: Token) -> float | None:
         """Get a token; seconds until the next is due, None if there was none."""
@@ -53,6 +64,8 @@ class Tokens:
                 SERVICE_ACCOUNTS, pod.service_account, "token", request_of(pod, wanted), pod.namespace
             )
         except ApiFailure as failure:
+            if not failure.unreachable:
+                self._refusals[pod.uid, wanted] = failure.message
             level = logging.DEBUG if failure.unreachable else logging.WARNING
             _log.log(level, "token for pod %s: %s", pod.label, failure)
             return None

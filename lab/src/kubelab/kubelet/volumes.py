@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 from typing import NamedTuple, TypeAlias
 
-from kubelab.kubelet.environment import Lookup, MissingError, Place, data_of, field_value
+from kubelab.kubelet.environment import Lookup, MissingError, PendingError, Place, data_of, field_value
 from kubelab.kubelet.podspec import DownwardFile, FilesVolume, Keys, Pod, Source, Token, Volume
 
 
@@ -21,7 +21,7 @@ Files: TypeAlias = dict[str, File]
 """By path below the volume's root."""
 
 Tokens: TypeAlias = Callable[[Token], str | None]
-"""A valid token, None if there is none yet."""
+"""A valid token, None if there is none yet; raises MissingError if it was refused."""
 
 
 def content(volume: FilesVolume, pod: Pod, place: Place, lookup: Lookup, tokens: Tokens) -> Files:
@@ -78,7 +78,7 @@ def _source(source: Source, pod: Pod, place: Place, lookup: Lookup, tokens: Toke
         case Token(path):
             token = tokens(source)
             if token is None:
-                raise MissingError(f'failed to fetch token: no token for service account "{pod.service_account}" yet')
+                raise PendingError(f'no token for service account "{pod.service_account}" yet')
             return [(path, token.encode(), None)]
 
 

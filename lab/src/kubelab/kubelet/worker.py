@@ -155,7 +155,7 @@ class PodWorker:
     def _do(self, effects: list[Effect]) -> None:
         for effect in effects:
             self._execute(effect)
-        if effects and not self.finished.is_set():
+        if not self.finished.is_set():
             self._record()
         self._dirty.set()
         self._wake.set()
