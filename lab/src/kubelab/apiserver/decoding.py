@@ -11,7 +11,8 @@ import msgspec
 import yaml
 
 from kubelab.apiserver import protobuf
-from kubelab.apiserver.errors import ApiError, bad_request
+from kubelab.apiserver.builtin import fields
+from kubelab.apiserver.errors import ApiError, bad_request, invalid
 from kubelab.apiserver.negotiation import JSON, YAML, media_type, unsupported_media
 from kubelab.apiserver.request import Request
 from kubelab.apiserver.resources import ResourceInfo
@@ -183,9 +184,6 @@ def field_validation(request: Request) -> FieldValidation:
     """
     asked: Any = request.query.get("fieldValidation") or "Warn"
     if asked not in {"Strict", "Warn", "Ignore"}:
-        from kubelab.apiserver.builtin import fields
-        from kubelab.apiserver.errors import invalid
-
         supported = ("", "Ignore", "Strict", "Warn")
         kind = {"POST": "CreateOptions", "PUT": "UpdateOptions"}.get(request.method, "PatchOptions")
         raise invalid("meta.k8s.io", kind, "", [fields.unsupported("fieldValidation", asked, supported)])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from kubelab.apiserver import answers, decoding, listing
+from kubelab.apiserver import answers, conversion, decoding, listing
 from kubelab.apiserver.builtin import admission, fields
 from kubelab.apiserver.errors import bad_request, conflict, invalid
 from kubelab.apiserver.handlers import writing
@@ -156,13 +156,9 @@ def apply(call: Call, old: Stored, options: Options) -> tuple[Stored, bool]:
         return old, False
     if options.dry_run:
         return Stored(obj, old.revision), False
-    return call.state.storage.write(call.resource.stored, call.namespace, call.name, _to_stored(call, obj)), False
-
-
-def _to_stored(call: Call, obj: Object) -> Object:
-    from kubelab.apiserver import conversion
-
-    return conversion.to_stored(call.resource, obj)
+    return call.state.storage.write(
+        call.resource.stored, call.namespace, call.name, conversion.to_stored(call.resource, obj)
+    ), False
 
 
 def _removed(call: Call, before: Object, obj: Object, options: Options) -> Stored:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kubelab.apiserver import answers, decoding
+from kubelab.apiserver import answers, decoding, tables
 from kubelab.apiserver.errors import not_found
 from kubelab.apiserver.handlers import writing
 from kubelab.apiserver.request import Response
@@ -30,8 +30,6 @@ _CREATED_BY_UPDATE: Final = frozenset(
 
 def answer(call: Call, stored: Stored, status: int = 200) -> Response:
     """An object as the answer, in the form that is wanted."""
-    from kubelab.apiserver import tables
-
     view = tables.view(call.resource, call.request, call.form, call.state.now())
     body = answers.stored_json(call.resource, stored, call.form, view)
     return answers.respond(status, body, call.form, call.warnings)

@@ -69,7 +69,9 @@ def _add_annotations(pod: Object, annotations: Object) -> None:
 
 def _add_topology(pod: Object, node: Object | None) -> None:
     """A pod is labelled with the zone and region of its node (admission plug-in PodTopologyLabels, KEP-4742)."""
-    labels: Object = {} if node is None else fields.entries(node["metadata"].get("labels"))
+    if node is None:
+        return
+    labels = fields.entries(node["metadata"].get("labels"))
     found = {name: labels[name] for name in _TOPOLOGY if name in labels}
     if found:
         pod["metadata"]["labels"] = {**fields.entries(pod["metadata"].get("labels")), **found}
