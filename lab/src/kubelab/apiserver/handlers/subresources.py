@@ -72,9 +72,9 @@ def _add_topology(pod: Object, node: Object | None) -> None:
     if node is None:
         return
     labels = fields.entries(node["metadata"].get("labels"))
-    found = {name: labels[name] for name in _TOPOLOGY if name in labels}
+    found: Object = {name: labels[name] for name in _TOPOLOGY if name in labels}
     if found:
-        pod["metadata"]["labels"] = {**fields.entries(pod["metadata"].get("labels")), **found}
+        pod["metadata"]["labels"] = fields.entries(pod["metadata"].get("labels")) | found
 
 
 def _on_pod(call: Call, name: str) -> Call:
