@@ -21,7 +21,7 @@ async def once(number: int) -> tuple[float, float]:
     options = Options(told=lambda message: steps.append((time.monotonic() - began, message)))
     async with Lab.running(name=f"bench-start-{number}", options=options):
         ready = time.monotonic() - began
-    api = next((at for at, message in steps if "API" in message), ready)
+    api = next((at for at, message in steps if "apiserver" in message), ready)
     return api, ready
 
 

@@ -263,10 +263,6 @@ PROCESSES: Final = (
 )
 
 
-UNFILLED: Final = (metrics.SERVICES_ALLOCATED, metrics.RECONCILES, metrics.QUEUE_DEPTH)
-"""Declared, and never set or counted so far."""
-
-
 def flags() -> str:
     """The page of command-line flags and environment variables."""
     text = NOTE.format(source="src/metallb/cli")
@@ -321,7 +317,7 @@ def metrics_page() -> str:
 
 
 def _metric(metric: Metric) -> list[str]:
-    meaning = metric.help.replace("<", "&lt;") + (" *Not filled in this version.*" if metric in UNFILLED else "")
+    meaning = metric.help.replace("<", "&lt;")
     return [f"`{metric.name}`", metric.kind, ", ".join(f"`{label}`" for label in metric.labels), meaning]
 
 

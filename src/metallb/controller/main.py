@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+from collections import Counter
 from pathlib import Path
 
 from msgspec.json import Decoder
@@ -28,6 +29,7 @@ from metallb.kube.events import Recorder, reference
 from metallb.kube.informer import Informer
 from metallb.kube.lease import Leadership
 from metallb.kube.objects import Bare, Key
+from metallb.kube.observed import outcomes_of, requests_of
 from metallb.kube.reconciler import Failed, Outcome
 from metallb.kube.resources import IP_ADDRESS_POOLS, NAMESPACES, SERVICES
 from metallb.kube.serving import HealthServer, MetricsServer
@@ -77,7 +79,7 @@ async def main(settings: ControllerSettings) -> None:
         credentials,
         agent="metallb-controller",
         field_manager="metallb-controller",
-        observe=lambda method, code: metrics.add(m.REQUESTS, str(code or "<error>"), method, credentials.server),
+        observe=requests_of(metrics, credentials.server),
     )
     async with client, HealthServer(port=settings.health_probe_port), asyncio.TaskGroup() as group:
         if settings.webhook_mode == "onlywebhook":
@@ -105,6 +107,7 @@ class Replica:
         self._caches = Caches(client, settings.namespace)
         self._recorder = Recorder(client, component="metallb-controller")
         self._active: ServiceController | None = None
+        self._reconciled = outcomes_of(metrics, "service")
         self._moved = asyncio.Event()
 
     def start(self, group: asyncio.TaskGroup) -> None:
@@ -180,6 +183,7 @@ class Replica:
         self._recorder.event(reference(SERVICES, service.metadata), notice.type, notice.reason, notice.message)
 
     def _count(self, outcome: Outcome) -> None:
+        self._reconciled(outcome)
         self._metrics.add(m.UPDATES)
         if isinstance(outcome, Failed) and not isinstance(outcome.error, ConflictError):
             self._metrics.add(m.UPDATE_ERRORS)
@@ -213,13 +217,21 @@ class Replica:
     def _render(self) -> bytes:
         if self._active is not None:
             show_pools(self._metrics, self._active.assignment)
+            self._metrics.set(m.QUEUE_DEPTH, self._active.services.depth, "service")
         return self._metrics.render()
+
+
+_OF_POOLS = (
+    *(m.ADDRESSES, m.ADDRESSES_V4, m.ADDRESSES_V6),
+    *(m.IN_USE, m.IN_USE_V4, m.IN_USE_V6, m.SERVICES_ALLOCATED),
+)
 
 
 def show_pools(metrics: m.Metrics, assignment: Assignment) -> None:
     """Puts the pools' counters as they are now into the metrics; those of vanished pools go."""
     names = {pool.name for pool in assignment.pools}
-    for metric in (m.ADDRESSES, m.ADDRESSES_V4, m.ADDRESSES_V6, m.IN_USE, m.IN_USE_V4, m.IN_USE_V6):
+    holders = Counter(held.pool for held in assignment.allocator.allocations.values())
+    for metric in _OF_POOLS:
         for (name,) in metrics.labels(metric):
             if name not in names:
                 metrics.remove(metric, name)
@@ -232,6 +244,7 @@ def show_pools(metrics: m.Metrics, assignment: Assignment) -> None:
         metrics.set(m.IN_USE, four.in_use + six.in_use, name)
         metrics.set(m.IN_USE_V4, four.in_use, name)
         metrics.set(m.IN_USE_V6, six.in_use, name)
+        metrics.set(m.SERVICES_ALLOCATED, holders[name], name)
 
 
 def _spec_changed(change: Change[v1beta1.IPAddressPool]) -> bool:

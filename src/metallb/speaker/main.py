@@ -23,6 +23,7 @@ from metallb.kube.daemon import StartError
 from metallb.kube.events import Recorder, reference
 from metallb.kube.informer import Informer
 from metallb.kube.objects import Key
+from metallb.kube.observed import outcomes_of, requests_of
 from metallb.kube.reconciler import Failed, Outcome
 from metallb.kube.resources import ENDPOINT_SLICES, IP_ADDRESS_POOLS, L2_ADVERTISEMENTS, NODES, PODS, SERVICES
 from metallb.kube.serving import HealthServer, MetricsServer
@@ -71,7 +72,7 @@ async def main(settings: SpeakerSettings) -> None:
         credentials,
         agent="metallb-speaker",
         field_manager="metallb-speaker",
-        observe=lambda method, code: metrics.add(m.REQUESTS, str(code or "<error>"), method, credentials.server),
+        observe=requests_of(metrics, credentials.server),
     )
     health = HealthServer(port=settings.health_probe_port, host="127.0.0.1")
     async with client, health, asyncio.TaskGroup() as group:
@@ -148,6 +149,8 @@ class Speaker:
         self._caches = Caches(client, settings)
         self._announcer = Announcer(Wire(metrics))
         self._netlink: Netlink | None = None
+        self._reconciled = outcomes_of(metrics, "service")
+        self._speaker: ServiceSpeaker | None = None
         self._shown: dict[ServiceKey, list[tuple[str, str, str, str]]] = {}
 
     def start(self, group: asyncio.TaskGroup) -> None:
@@ -178,7 +181,7 @@ class Speaker:
             observe=self._count,
         )
         told = Settings(settings.node_name, settings.lb_class, settings.ignore_exclude_lb)
-        speaker = ServiceSpeaker(told, caches.stores(), self._announcer, outlets)
+        speaker = self._speaker = ServiceSpeaker(told, caches.stores(), self._announcer, outlets)
         self._watch_interfaces(speaker)
         caches.services.subscribe(speaker.services.add)
         caches.slices.subscribe_by(_keys_of, speaker.services.add)
@@ -238,6 +241,7 @@ class Speaker:
         self._recorder.event(reference(SERVICES, service.metadata), "Warning", "announceFailed", message)
 
     def _count(self, outcome: Outcome) -> None:
+        self._reconciled(outcome)
         self._metrics.add(m.UPDATES)
         if isinstance(outcome, Failed):
             self._metrics.add(m.UPDATE_ERRORS)
@@ -246,10 +250,15 @@ class Speaker:
         settings = self._settings
         folder = Path(settings.metrics_cert_dir) if settings.metrics_cert_dir else None
         server = MetricsServer(
-            self._client, port=settings.port, render=self._metrics.render, tls=settings.tls, certificates=folder
+            self._client, port=settings.port, render=self._render, tls=settings.tls, certificates=folder
         )
         async with server:
             await asyncio.Event().wait()
+
+    def _render(self) -> bytes:
+        if self._speaker is not None:
+            self._metrics.set(m.QUEUE_DEPTH, self._speaker.services.depth, "service")
+        return self._metrics.render()
 
 
 class Wire:
