@@ -44,6 +44,8 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
     Raises:
         DecodeError: it does not end, or is longer than 64 bits.
     """
+    if at < len(data) and data[at] < _MORE:  # most numbers
+        return data[at], at + 1
     value = shift = 0
     for byte in data[at : at + 10]:
         at += 1

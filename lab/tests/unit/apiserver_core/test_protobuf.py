@@ -268,6 +268,21 @@ async def test_a_deletion_takes_options_in_protobuf(ask: Any) -> None:
     assert (await ask("DELETE", f"{SERVICES}/a", options, content_type=PROTOBUF)).status == 200
 
 
-async def test_custom_objects_and_patches_are_never_protobuf(ask: Any) -> None:
-    patch = await ask("PATCH", f"{SERVICES}/a", b"k8s\x00", content_type=PROTOBUF)
-    assert patch.status == 415
+async def test_patches_are_never_protobuf(ask: Any) -> None:
+    assert (await ask("PATCH", f"{SERVICES}/a", b"k8s\x00", content_type=PROTOBUF)).status == 415
+
+
+async def test_custom_objects_are_never_protobuf_but_options_to_delete_them_are(ask: Any) -> None:
+    names = {"plural": "gears", "kind": "Gear"}
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": schema}
+    spec = {"group": "example.org", "scope": "Cluster", "names": names, "versions": [version]}
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    await ask("POST", definitions, {"metadata": {"name": "gears.example.org"}, "spec": spec})
+    gears = "/apis/example.org/v1/gears"
+    gear = {"apiVersion": "example.org/v1", "kind": "Gear", "metadata": {"name": "a"}}
+    assert (await ask("POST", gears, gear)).status == 201
+    refused = await ask("POST", gears, envelope("Gear", "example.org/v1", b""), content_type=PROTOBUF)
+    assert (refused.status, refused.body["reason"]) == (415, "UnsupportedMediaType")
+    options = envelope("DeleteOptions", "example.org/v1", field(4, b"Background"))
+    assert (await ask("DELETE", f"{gears}/a", options, content_type=PROTOBUF)).status == 200
