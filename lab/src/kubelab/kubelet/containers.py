@@ -12,6 +12,7 @@ from kubelab.kubelet import sandbox
 from kubelab.kubelet.environment import Place
 from kubelab.kubelet.logfile import last_text, old_path
 from kubelab.kubelet.podspec import Container, FilesVolume, HostPath, Mount, Pod
+from kubelab.kubelet.process import Channels
 from kubelab.kubelet.records import PodFiles
 from kubelab.objects import Object
 
@@ -61,9 +62,9 @@ class Workplace:
             file.chmod(0o644)
 
     def command(
-        self, container: Container, argv: Sequence[str], environment: Mapping[str, str], status_fd: int
-    ) -> list[str]:
-        """The command that runs a container; mount points inside volumes are made on the way.
+        self, container: Container, argv: Sequence[str], environment: Mapping[str, str], channels: Channels
+    ) -> tuple[list[str], bytes]:
+        """The command that runs a container (`sandbox.command`); mount points inside volumes are made on the way.
 
         Raises:
             OSError: a mount point cannot be made.
@@ -81,7 +82,8 @@ class Workplace:
             network="" if self.pod.host_network else str(self.files.namespace),
             binds=tuple(binds),
             etc={name: str(self.files.etc(name)) for name in self._etc()},
-            status_fd=status_fd,
+            status_fd=channels.status,
+            options_fd=channels.options,
         )
         return sandbox.command(wanted, self.tree)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import shutil
 import signal
 import ssl
 from collections.abc import Callable, Mapping
@@ -98,7 +99,8 @@ async def _connect(host: str, port: int, timeout_s: float) -> Answer:
 async def _execute(argv: list[str], environment: Mapping[str, str], timeout_s: float) -> Answer:
     try:
         process = await asyncio.create_subprocess_exec(
-            *argv,
+            shutil.which(argv[0]) or argv[0],  # by our own PATH: the container's is for its own programs
+            *argv[1:],
             env=dict(environment),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -16,6 +16,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -43,6 +44,17 @@ class Handles:
     program: Identity
 
 
+class Channels(NamedTuple):
+    """Descriptors that a new container's monitor inherits: it writes its status and reads its options there."""
+
+    status: int
+    options: int
+
+
+Build: TypeAlias = Callable[[Channels], tuple[Sequence[str], bytes]]
+"""Makes an argument vector and the options to be read, for given descriptors."""
+
+
 class StartError(Exception):
     """The program could not be started at all."""
 
@@ -62,8 +74,8 @@ class Life:
         self._descriptors: list[int] = []
 
     @classmethod
-    async def start(cls, build: Callable[[int], Sequence[str]], base: Path, log_limit: int) -> Life:
-        """Run the command that `build` makes for a status descriptor; files are `base` + suffix.
+    async def start(cls, build: Build, base: Path, log_limit: int) -> Life:
+        """Run the command that `build` makes; files are `base` + suffix.
 
         Raises:
             StartError: no process came to be.
@@ -218,24 +230,29 @@ def _fifo_path(base: Path) -> Path:
     return base.with_suffix(".out")
 
 
-def _spawn(build: Callable[[int], Sequence[str]], fifo_path: Path, status: Path) -> subprocess.Popen[bytes]:
+def _spawn(build: Build, fifo_path: Path, status: Path) -> subprocess.Popen[bytes]:
     output = os.open(fifo_path, os.O_RDWR | os.O_CLOEXEC)
     report = os.open(status, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    options = os.memfd_create("options", os.MFD_CLOEXEC)
     try:
+        argv, read = build(Channels(report, options))
+        os.write(options, read)
+        os.lseek(options, 0, os.SEEK_SET)
         with contextlib.suppress(OSError):  # the system's limit may be lower: then what it allows
             fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _FIFO_SIZE)
         return subprocess.Popen(
-            build(report),
+            argv,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=[report],
+            pass_fds=[report, options],
             start_new_session=True,
             cwd="/",
         )
     finally:
         os.close(output)
         os.close(report)
+        os.close(options)
 
 
 async def _find(child: subprocess.Popen[bytes], status: Path) -> Handles:

@@ -48,7 +48,8 @@ class Sandbox:
     """All that the command line is made of.
 
     `network` is the file of the pod's network namespace, empty for the node's own. `etc` are generated files by their
-    name below /etc. `status_fd` is where the monitor writes its JSON lines.
+    name below /etc. `status_fd` is where the monitor writes its JSON lines, `options_fd` where
+    bwrap reads its options.
     """
 
     container: Container
@@ -59,21 +60,28 @@ class Sandbox:
     binds: tuple[Bind, ...]
     etc: Mapping[str, str]
     status_fd: int
+    options_fd: int
 
 
-def command(sandbox: Sandbox, tree: HostTree) -> list[str]:
-    """The whole argument vector."""
+def command(sandbox: Sandbox, tree: HostTree) -> tuple[list[str], bytes]:
+    """The argument vector, and what bwrap reads from `options_fd`.
+
+    The options hold what Secrets put into the environment, and command lines are for everybody to see.
+    """
     security = sandbox.container.security
     enter = ["nsenter", f"--net={sandbox.network}", "--"] if sandbox.network else []
     fresh_sys = ["unshare", "--mount", "--propagation=slave", "--", "sh", "-c"]
     # Not over /sys: where that is this network namespace's already, the kernel refuses a second one on top.
     mount = 'mount -t sysfs -o nosuid,nodev,noexec sysfs /mnt && exec "$@"'
-    return [
-        *enter, *fresh_sys, mount, "sh",
-        "bwrap", *_namespaces(sandbox), *_root(tree), *_system(security), *_etc(sandbox, tree),
+    options = [
+        *_namespaces(sandbox), *_root(tree), *_system(security), *_etc(sandbox, tree),
         *_binds(sandbox.binds), *_end(sandbox),
+    ]  # fmt: skip
+    argv = [
+        *enter, *fresh_sys, mount, "sh", "bwrap", "--args", str(sandbox.options_fd),
         "--", *privileges(security), *sandbox.argv,
     ]  # fmt: skip
+    return argv, b"".join(option.encode() + b"\0" for option in options)
 
 
 def privileges(security: Security) -> list[str]:

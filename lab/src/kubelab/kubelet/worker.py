@@ -338,7 +338,7 @@ class PodWorker:
             place.prepare(container, start.attempt)
             argv = [expand(word, values) for word in start.argv]
             life = await Life.start(
-                lambda status: place.command(container, argv, values, status),
+                lambda channels: place.command(container, argv, values, channels),
                 self.files.life(name, start.attempt),
                 self._tools.config.log_limit,
             )

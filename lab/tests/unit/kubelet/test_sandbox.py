@@ -29,8 +29,13 @@ def line(container: Container, **more: Any) -> str:
         "binds": (),
         "etc": {"hosts": "/state/hosts"},
         "status_fd": 9,
+        "options_fd": 8,
     }
-    return " ".join(command(Sandbox(**(fields | more)), TREE))
+    argv, options = command(Sandbox(**(fields | more)), TREE)
+    bwrap = argv.index("--args")
+    assert argv[bwrap + 1] == "8"
+    assert "b" not in argv
+    return " ".join([*argv[:bwrap], *options.decode().split("\0")[:-1], *argv[bwrap + 2 :]])
 
 
 @pytest.mark.parametrize(
