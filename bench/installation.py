@@ -44,7 +44,6 @@ def report(name: str, **figures: object) -> None:
 async def installed(name: str) -> AsyncIterator[Lab]:
     """A lab in which MetalLB is available; it ends with the block."""
     os.chdir(ROOT)
-    os.environ["PATH"] = f"{os.environ['PATH']}:{ROOT / '.tools' / 'bin'}"
     async with Lab.running(name=name, options=Options()) as lab:
         await lab.kubectl("apply", "-k", "manifests")
         await lab.kubectl("apply", "-f", "-", stdin=METALLB)

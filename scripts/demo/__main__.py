@@ -191,7 +191,7 @@ async def tell(name: str, *, keep: bool) -> None:
     finally:
         if keep:
             story.say(f"the lab goes on: .venv/bin/metallb lab status --name {name}")
-            story.say(f"    export KUBECONFIG={lab.kubeconfig}; kubectl get pods -A")
+            story.say(f"    .venv/bin/metallb lab kubectl --name {name} -- get pods -A")
             story.say(f"    .venv/bin/metallb lab run --name {name} client -- curl -s http://ADDRESS/")
             story.say(f"    .venv/bin/metallb lab down --name {name}")
         else:
@@ -206,7 +206,6 @@ def main() -> int:
     parser.add_argument("--name", default="demo", help="the lab's name")
     given = parser.parse_args()
     os.chdir(ROOT)
-    os.environ["PATH"] = f"{os.environ['PATH']}:{ROOT / '.tools' / 'bin'}"
     try:
         asyncio.run(tell(given.name, keep=given.keep))
     except (StepError, CommandError, StartError, PreflightError, LabRunsError, OSError) as error:

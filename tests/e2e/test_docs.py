@@ -59,7 +59,7 @@ def script(found: list[Block]) -> str:
 
 async def shell(lab: Lab, text: str, timeout_s: float) -> str:
     """Runs a script as a person at the host's shell would; gives all that was printed."""
-    path = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}:{ROOT / '.tools' / 'bin'}"
+    path = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
     environment = lab.kubectl_environment() | {"KUBELAB_NAME": lab.name, "PATH": path}
     process = await asyncio.create_subprocess_exec(
         *("bash", "-euo", "pipefail", "-c", text),

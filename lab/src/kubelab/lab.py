@@ -13,6 +13,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from kubelab.processes import Process, ProcessTable
 from kubelab.state import LabDeadError, Layout, Record
 
 KUBECTL_VARIABLE = "KUBELAB_KUBECTL"
-"""Names the kubectl to use instead of the one on PATH."""
+"""Names the kubectl to use instead of the one on PATH, or the one beside the Python interpreter where there is none."""
 RUN_TIMEOUT_S = 60.0
 
 
@@ -230,7 +231,8 @@ class Lab:
         Raises:
             FileNotFoundError: there is none.
         """
-        chosen = os.environ.get(KUBECTL_VARIABLE) or shutil.which("kubectl")
+        beside = Path(sys.executable).with_name("kubectl")
+        chosen = os.environ.get(KUBECTL_VARIABLE) or shutil.which("kubectl") or (beside.exists() and str(beside))
         if not chosen:
             raise FileNotFoundError(f"there is no kubectl on PATH; install it, or set {KUBECTL_VARIABLE}")
         return [chosen, *args]
