@@ -16,6 +16,10 @@ from metallb.api.core import Condition, Model
 
 TYPES = ("Available", "Upgradeable", "Progressing", "Degraded")
 NAME = "metallb"
+NO_SPEAKERS = (
+    "DaemonSet speaker: no node is left for it, so no address is announced: "
+    "look at spec.nodeSelector, spec.speakerTolerations and the labels and taints of the nodes"
+)
 
 
 class WorkloadStatus(Model, frozen=True):
@@ -29,11 +33,14 @@ class WorkloadStatus(Model, frozen=True):
     replicas: int = 0
     ready_replicas: int = 0
     updated_replicas: int = 0
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Available:
-    """Everything wanted runs."""
+    """Everything wanted runs; `message` is for what a person may not have wanted."""
+
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +74,17 @@ def readiness(
     None stands for one that is not seen yet as it was applied.
     """
     waiting = [text for text in (_speaker(speaker), _controller(controller)) if text]
-    return Progressing("; ".join(waiting)) if waiting else Available()
+    if waiting:
+        return Progressing("; ".join(waiting))
+    idle = speaker is not None and speaker[1].desired_number_scheduled == 0
+    return Available(NO_SPEAKERS if idle else "")
 
 
 def conditions(state: State, before: Sequence[Condition], generation: int, now: str) -> tuple[Condition, ...]:
     """The four conditions; `now` is RFC 3339 and used only for those whose status is another than before."""
     raised: dict[str, tuple[str, str]] = {}
     if isinstance(state, Available):
-        raised = {"Available": ("Available", ""), "Upgradeable": ("Upgradeable", "")}
+        raised = {"Available": ("Available", state.message), "Upgradeable": ("Upgradeable", "")}
     elif isinstance(state, Progressing):
         raised = {"Progressing": ("Progressing", state.message)}
     else:
@@ -144,7 +154,9 @@ def _controller(found: tuple[int, int, WorkloadStatus] | None) -> str:
         return "Deployment controller: its status is not up to date yet"
     if status.ready_replicas == status.updated_replicas == wanted:
         return ""
-    return (
+    text = (
         f"Deployment controller: {status.ready_replicas} of {wanted} pods are ready, "
         f"{status.updated_replicas} are up to date"
     )
+    refused = [each.message for each in status.conditions if each.type == "ReplicaFailure" and each.status == "True"]
+    return ": ".join([text, *refused])

@@ -28,6 +28,7 @@ from metallb.kube.store import Store
 from metallb.operator import backend
 from metallb.operator.conditions import (
     NAME,
+    Available,
     Degraded,
     State,
     WorkloadStatus,
@@ -198,6 +199,8 @@ class MetalLBOperator:
             return
         if isinstance(state, Degraded):
             self.outlets.warn(resource, state.reason, state.message)
+        elif isinstance(state, Available) and state.message:
+            self.outlets.warn(resource, "NoSpeakers", state.message)
         key = (resource.metadata.namespace, resource.metadata.name)
         status: dict[str, Any] = {"conditions": written(after)}
         try:

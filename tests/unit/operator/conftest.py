@@ -91,11 +91,14 @@ class FakeCluster:
         found["generation"] += 1
         found["version"] = self.changes
 
-    def get_ready(self) -> None:
+    def get_ready(self, speakers: int = 4) -> None:
+        scheduled = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled")
         for (kind, _), found in self.objects.items():
             counts = {"observedGeneration": found["generation"]}
             if kind == "Deployment":
                 counts |= {"replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}
+            if kind == "DaemonSet":
+                counts |= dict.fromkeys(scheduled, speakers)
             found["status"] = counts
             self.changes += 1
             found["version"] = self.changes

@@ -18,6 +18,7 @@ from metallb.api.schema import object_schema
 from metallb.api.v1beta1 import MetalLBSpec
 from metallb.operator.backend import backend_of, refusal
 from metallb.operator.conditions import (
+    NO_SPEAKERS,
     TYPES,
     Available,
     Degraded,
@@ -41,6 +42,7 @@ READY = WorkloadStatus(
     number_ready=2,
     updated_number_scheduled=2,
 )
+REFUSED = Condition("ReplicaFailure", "True", "FailedCreate", "no PriorityClass with name x was found")
 SERVING = WorkloadStatus(observed_generation=5, replicas=1, ready_replicas=1, updated_replicas=1)
 
 
@@ -123,7 +125,6 @@ def test_the_api_server_takes_what_is_written(state: State) -> None:
     ("speaker", "controller", "waiting"),
     [
         pytest.param((3, READY), (5, 1, SERVING), "", id="all there"),
-        pytest.param((3, WorkloadStatus(observed_generation=3)), (5, 1, SERVING), "", id="no node wants a speaker"),
         pytest.param((3, READY), (5, 0, WorkloadStatus(observed_generation=5)), "", id="scaled to none"),
         pytest.param(None, (5, 1, SERVING), "DaemonSet speaker: what was applied is not seen yet", id="no DaemonSet"),
         pytest.param((3, READY), None, "Deployment controller: what was applied is not seen yet", id="no Deployment"),
@@ -161,6 +162,12 @@ def test_the_api_server_takes_what_is_written(state: State) -> None:
             id="scaled up",
         ),
         pytest.param(
+            (3, READY),
+            (5, 1, replace(SERVING, updated_replicas=0, conditions=(REFUSED,))),
+            "Deployment controller: 1 of 1 pods are ready, 0 are up to date: no PriorityClass with name x was found",
+            id="a pod is refused",
+        ),
+        pytest.param(
             None,
             None,
             "DaemonSet speaker: what was applied is not seen yet; "
@@ -173,6 +180,14 @@ def test_readiness(
     speaker: tuple[int, WorkloadStatus] | None, controller: tuple[int, int, WorkloadStatus] | None, waiting: str
 ) -> None:
     assert readiness(speaker, controller) == (Progressing(waiting) if waiting else Available())
+
+
+def test_no_speaker_at_all_is_available_as_upstream_has_it_and_said() -> None:
+    state = readiness((3, WorkloadStatus(observed_generation=3)), (5, 1, SERVING))
+    assert state == Available(NO_SPEAKERS)
+    found = {each.type: each for each in conditions(state, (), 1, T1)}
+    assert (found["Available"].status, found["Available"].message) == ("True", NO_SPEAKERS)
+    assert found["Upgradeable"].message == ""
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from metallb.api.core import OwnerReference
 from metallb.kube.errors import ConflictError, ForbiddenError
 from metallb.kube.objects import Key
 from metallb.kube.reconciler import Done, Failed, Outcome
+from metallb.operator.conditions import NO_SPEAKERS
 from metallb.operator.reconciler import MetalLBOperator
 
 ALL = ["apply ConfigMap/metallb-excludel2", "apply NetworkPolicy/controller"]
@@ -56,6 +57,18 @@ async def test_what_is_ready_is_available(cluster: Any, settled: MetalLBOperator
         "Degraded": "False",
     }
     assert cluster.warnings == []
+
+
+async def test_an_installation_without_a_node_for_speakers_is_warned_about_once(
+    cluster: Any, settled: MetalLBOperator
+) -> None:
+    cluster.get_ready(speakers=0)
+    cluster.deliver()
+    for _ in range(2):
+        assert await run(settled) == Done()
+        cluster.deliver()
+    assert cluster.conditions()["Available"].status == "True"
+    assert cluster.warnings == [("NoSpeakers", NO_SPEAKERS)]
 
 
 async def test_the_second_run_writes_nothing(cluster: Any, settled: MetalLBOperator) -> None:
