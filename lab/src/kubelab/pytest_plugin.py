@@ -41,7 +41,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self._count = 0
-        self._traces: list[Traces] = []
+        self._traces: dict[str, Traces] = {}
+        self._ended_s: dict[str, float] = {}
 
     async def start(self, cluster: Cluster | None, options: Options | None) -> Lab:
         """Start a lab under a name that no other pytest process uses; it ends with this process at the latest."""
@@ -53,14 +54,20 @@ class Ledger:
         links = traces.host_links()
         with_lifeline = dataclasses.replace(options or Options(), lifeline=True)
         started = await Lab.up(cluster, name=f"test-{os.getpid()}-{self._count}", options=with_lifeline)
-        self._traces.append(traces.of(started, links))
+        self._traces[started.name] = traces.of(started, links)
         return started
 
     def leaks(self) -> list[str]:
         """What is left of all the labs; they should all be gone."""
         from kubelab import traces
 
-        return [line for each in self._traces for line in traces.left(each)]
+        return [line for name, each in self._traces.items() for line in traces.left(each, self._ended_s.get(name))]
+
+    def ended(self, lab: Lab) -> None:
+        """A lab is down: what starts from now on is none of its."""
+        from kubelab import traces
+
+        self._ended_s[lab.name] = traces.now()
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +100,7 @@ def lab(lab_ledger: Ledger, lab_cluster: Cluster | None, lab_options: Options | 
     shared = _outside_the_loop(lab_ledger.start(lab_cluster, lab_options))
     yield shared
     _outside_the_loop(shared.down())
+    lab_ledger.ended(shared)
 
 
 @pytest.fixture
@@ -108,6 +116,7 @@ def fresh_lab(lab_ledger: Ledger) -> Iterator[FreshLab]:
     yield start
     for each in started:
         _outside_the_loop(each.down())
+        lab_ledger.ended(each)
 
 
 @pytest.hookimpl(tryfirst=True)

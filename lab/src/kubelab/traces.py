@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,16 +41,26 @@ def of(lab: Lab, links_before: frozenset[str]) -> Traces:
     return Traces(frozenset(found - host), lab.layout.directory, links_before)
 
 
-def left(traces: Traces) -> list[str]:
-    """What is left of a lab that should be gone, a line each; nothing if all is well."""
-    return [*_processes_left(traces), *_mounts_left(traces), *_files_left(traces), *_links_left(traces)]
+def now() -> float:
+    """Seconds since the machine started, by which processes are told apart."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _processes_left(traces: Traces) -> Iterator[str]:
+def left(traces: Traces, ended_s: float | None = None) -> list[str]:
+    """What is left of a lab that should be gone, a line each; nothing if all is well.
+
+    `ended_s` is when it ended (see `now`), the present moment by default. The kernel gives the numbers of namespaces
+    that are gone to new ones, so a process that started later is another lab's.
+    """
+    ended = now() if ended_s is None else ended_s
+    return [*_processes_left(traces, ended), *_mounts_left(traces), *_files_left(traces), *_links_left(traces)]
+
+
+def _processes_left(traces: Traces, ended_s: float) -> Iterator[str]:
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or not traces.namespaces.intersection(_namespaces_of(folder)):
             continue
-        if not _has_ended(folder):
+        if not _has_ended(folder) and _started_s(folder) <= ended_s:
             yield f"process {folder.name} is still in a namespace of the lab: {_command(folder)}"
 
 
@@ -85,6 +97,15 @@ def _has_ended(folder: Path) -> bool:
         return (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0] in "ZX"
     except OSError:
         return True
+
+
+def _started_s(folder: Path) -> float:
+    """When a process started, in seconds since the machine did; infinity if it is gone (proc(5), field 22)."""
+    try:
+        fields = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return float("inf")
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def _command(folder: Path) -> str:

@@ -5,6 +5,7 @@ Source: spec/controller.md 1 (`--tls-*`), spec/operator.md 4.4; IANA "TLS Cipher
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,17 +79,23 @@ class TlsSettings:
     def server_context(self, *, http2: bool = False) -> ssl.SSLContext:
         """A server context with these settings, without a certificate yet.
 
-        Python's ssl can be told one group only: the first of `curves` that it knows; without any, all stay.
+        Python's ssl can be told one group only: the first of `curves` that it takes; without any, all stay.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = self.minimum
         if self.ciphers:
             context.set_ciphers(":".join(self.ciphers))
-        known = [CURVES[number] for number in self.curves if number in CURVES]
-        if known:
-            context.set_ecdh_curve(known[0])
+        _prefer_curve(context, [CURVES[number] for number in self.curves if number in CURVES])
         context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
         return context
+
+
+def _prefer_curve(context: ssl.SSLContext, names: list[str]) -> None:
+    """The first that this build of OpenSSL takes; some builds take no Montgomery curves."""
+    for name in names:
+        with contextlib.suppress(ssl.SSLError, ValueError):
+            context.set_ecdh_curve(name)
+            return
 
 
 def _items(text: str) -> list[str]:
