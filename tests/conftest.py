@@ -73,6 +73,17 @@ def make_pool() -> PoolFactory:
     return build_pool
 
 
+@pytest.fixture(scope="session")
+def service_factory() -> ServiceFactory:
+    """For properties, which fixtures of one test can't serve."""
+    return build_service
+
+
+@pytest.fixture(scope="session")
+def pool_factory() -> PoolFactory:
+    return build_pool
+
+
 @pytest.fixture
 def make_l2() -> Callable[..., v1beta1.L2Advertisement]:
     return build_l2

@@ -67,13 +67,13 @@ class Allocator:
         """All that the Service keeps from others: what it holds and what is shielded for it."""
         held = self.allocations.get(service)
         addresses = (*(held.addresses if held else ()), *self._shielded.get(service, ()))
-        tenancies = ((address, self._tenancies[address]) for address in addresses)
-        return frozenset(Occupancy(address, each.sharing, each.tenants[service]) for address, each in tenancies)
+        claims = ((address, self._tenancies[address].claim_of(service)) for address in addresses)
+        return frozenset(Occupancy(address, claim.sharing, claim.ports) for address, claim in claims)
 
     def holders_of(self, address: Address) -> frozenset[ServiceKey]:
         """The Services that hold an address, or for which it is shielded."""
         tenancy = self._tenancies.get(address)
-        return frozenset(tenancy.tenants) if tenancy else frozenset()
+        return frozenset((*tenancy.tenants, *tenancy.leaving)) if tenancy else frozenset()
 
     def usage(self, pool: str) -> dict[Family, Usage]:
         """Addresses in use and in all of a pool, by family; a shared address counts once."""
@@ -100,17 +100,20 @@ class Allocator:
                 self.shield(tenancies[address].claim_of(service), (address,))
         return frozenset(lost)
 
-    def shield(self, request: Request, addresses: Iterable[Address]) -> None:
-        """Keeps addresses that a Service no longer holds from others, because its status shows them still.
+    def shield(self, claim: Request, addresses: Iterable[Address]) -> None:
+        """Keeps addresses from others that a Service does not hold and that its status shows still.
 
-        Those that no pool offers, or that others have by now, stay as they are.
+        Who holds one of them besides keeps it. Those that no pool offers stay as they are.
         """
         for address in addresses:
             state, tenancy = self._pool_of((address,)), self._tenancies.get(address)
-            if state is None or (tenancy and (request.key in tenancy.tenants or tenancy.refusal(request, address))):
+            if state is None or (tenancy and claim.key in tenancy.tenants):
                 continue
-            self._move_in(request, state, address)
-            self._shielded.setdefault(request.key, {})[address] = state
+            tenancy = tenancy or self._open(claim, state, address)
+            before = tenancy.sharings
+            tenancy.leaving[claim.key] = claim
+            self._reindex(address, before, tenancy.sharings)
+            self._shielded.setdefault(claim.key, {})[address] = state
 
     def unshield(self, service: ServiceKey) -> None:
         """Ends that for all addresses of a Service."""
@@ -240,39 +243,44 @@ class Allocator:
         return next((s for s in self.pools.values() if addresses and all(s.offers(a) for a in addresses)), None)
 
     def _hold(self, request: Request, state: PoolState, addresses: tuple[Address, ...]) -> Allocation:
+        shielded = self._shielded.get(request.key, {})
         for address in addresses:
             self._move_in(request, state, address)
+            shielded.pop(address, None)
         allocation = Allocation(state.pool.name, addresses, request.sharing)
         self.allocations[request.key] = allocation
         return allocation
 
     def _move_in(self, request: Request, state: PoolState, address: Address) -> None:
-        tenancy = self._tenancies.get(address)
-        if tenancy is None:
-            tenancy = self._tenancies[address] = Tenancy(request.sharing)
-            state.take(address)
-        else:
-            self._unlist(address, tenancy.sharing)
+        tenancy = self._tenancies.get(address) or self._open(request, state, address)
+        before = tenancy.sharings
         tenancy.move_in(request)
-        if request.sharing.key:
-            self._by_sharing.setdefault(request.sharing, set()).add(address)
+        self._reindex(address, before, tenancy.sharings)
+
+    def _open(self, request: Request, state: PoolState, address: Address) -> Tenancy:
+        tenancy = self._tenancies[address] = Tenancy(request.sharing)
+        state.take(address)
+        return tenancy
 
     def _move_out(self, service: ServiceKey, state: PoolState, address: Address) -> bool:
         """Returns whether nobody is left there."""
         tenancy = self._tenancies[address]
+        before = tenancy.sharings
         tenancy.move_out(service)
-        if tenancy.tenants:
+        self._reindex(address, before, tenancy.sharings)
+        if not tenancy.empty:
             return False
         del self._tenancies[address]
-        self._unlist(address, tenancy.sharing)
         state.give_back(address)
         return True
 
-    def _unlist(self, address: Address, sharing: Sharing) -> None:
-        sharers = self._by_sharing.get(sharing, set())
-        sharers.discard(address)
-        if not sharers:
-            self._by_sharing.pop(sharing, None)
+    def _reindex(self, address: Address, before: set[Sharing], after: set[Sharing]) -> None:
+        for sharing in before - after:
+            self._by_sharing[sharing].discard(address)
+            if not self._by_sharing[sharing]:
+                del self._by_sharing[sharing]
+        for sharing in after - before:
+            self._by_sharing.setdefault(sharing, set()).add(address)
 
 
 def _priority(state: PoolState) -> tuple[bool, int, str]:

@@ -53,15 +53,15 @@ class Release:
 Decision: TypeAlias = Keep | Assign | Pending | Release
 
 
-def converge(service: Service, allocator: Allocator) -> Decision:
+def converge(service: Service, allocator: Allocator, maybe_shown: frozenset[Address] = frozenset()) -> Decision:
     """What becomes of a Service. The allocator holds the outcome when this returns; nothing is written yet.
 
     What the Service gives up stays its own until its status shows it no more: so no two Services ever show one address,
-    however long the writes take.
+    however long the writes take. `maybe_shown` are addresses that its status may show by now, though not in this view.
     """
     allocator.unshield(service.key)
     decision = _decide(service, allocator)
-    shield(service, allocator)
+    shield(service, allocator, maybe_shown)
     return decision
 
 
@@ -97,9 +97,9 @@ def adopt(service: Service, allocator: Allocator) -> None:
         _keep(request, held_addresses(service), allocator)
 
 
-def shield(service: Service, allocator: Allocator) -> None:
-    """Keeps from others what a Service's status shows, whether the Service may hold it or not."""
-    allocator.shield(claim_of(service), held_addresses(service))
+def shield(service: Service, allocator: Allocator, maybe_shown: frozenset[Address] = frozenset()) -> None:
+    """Keeps from others what a Service's status shows, or may show, whether the Service may hold it or not."""
+    allocator.shield(claim_of(service), (*held_addresses(service), *sorted(maybe_shown)))
 
 
 def _keep(request: Request, shown: tuple[Address, ...], allocator: Allocator) -> Allocation | Reason | None:

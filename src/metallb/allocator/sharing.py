@@ -11,11 +11,33 @@ from metallb.api.net import Address, ServiceKey
 
 @dataclass(slots=True)
 class Tenancy:
-    """The Services on one address and the ports they use there."""
+    """The Services on one address and the ports they use there.
+
+    Attributes:
+        sharing: of the tenants, which all have the same.
+        ports: who uses which.
+        tenants: Services that hold the address.
+        leaving: Services that don't hold it, and whose status shows it still, with what they had there. Tenants may
+            stay beside them as they are; newcomers and new claims must get on with them.
+    """
 
     sharing: Sharing
     ports: dict[Port, ServiceKey] = field(default_factory=dict)
     tenants: dict[ServiceKey, frozenset[Port]] = field(default_factory=dict)
+    leaving: dict[ServiceKey, Request] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody is here."""
+        return not self.tenants and not self.leaving
+
+    @property
+    def sharings(self) -> set[Sharing]:
+        """With what others can join."""
+        found = {claim.sharing for claim in self.leaving.values()}
+        if self.tenants:
+            found.add(self.sharing)
+        return {each for each in found if each.key}
 
     def refusal(self, request: Request, address: Address) -> AddressTaken | None:
         """Why the Service may not move in (or stay, with other ports or another key); None where it may."""
@@ -28,10 +50,18 @@ class Tenancy:
             holder = self.ports.get(port, request.key)
             if holder != request.key:
                 return AddressTaken(address, holder, f"it uses port {port} there")
+        present = self.tenants.get(request.key)
+        if present is not None and present >= request.ports and self.sharing == request.sharing:
+            return None
+        for key, left in sorted(self.leaving.items()):
+            if key != request.key and (_incompatible(left.sharing, request.sharing) or left.ports & request.ports):
+                return AddressTaken(address, key, "it gives it up, and its status shows it still")
         return None
 
     def claim_of(self, service: ServiceKey) -> Request:
-        """A request for what a tenant has here."""
+        """A request for what a tenant has here, or what one that leaves had."""
+        if service in self.leaving:
+            return self.leaving[service]
         ports = self.tenants[service]
         return Request(service, {}, (), both_required=False, ports=ports, sharing=self.sharing)
 
@@ -44,6 +74,7 @@ class Tenancy:
 
     def move_out(self, service: ServiceKey) -> None:
         """Removes the Service, if it is there."""
+        self.leaving.pop(service, None)
         for port in self.tenants.pop(service, frozenset()):
             del self.ports[port]
 

@@ -58,6 +58,13 @@ class Waiting(NamedTuple):
     reason: Scarcity
 
 
+class Tried(NamedTuple):
+    """What was decided on for a Service at one version: it may be written by now, and answers get lost."""
+
+    version: str
+    addresses: frozenset[Address]
+
+
 @dataclass(slots=True)
 class Assignment:
     """All state of one controller.
@@ -69,6 +76,7 @@ class Assignment:
     config: Config | None = None
     allocator: Allocator = field(default_factory=Allocator)
     waiting: dict[ServiceKey, Waiting] = field(default_factory=dict)
+    _tried: dict[ServiceKey, Tried] = field(default_factory=dict)
 
     @property
     def pools(self) -> tuple[Pool, ...]:
@@ -93,12 +101,13 @@ class Assignment:
 
         To be called after every `load`: a pool may offer again what it did not offer for a while.
         """
-        holders = [each for each in services if self.concerns(each) and held_addresses(each)]
-        for service in sorted(holders, key=lambda each: each.seniority):
-            if self.allocator.holder(service.key) is None:
+        mine = sorted((each for each in services if self.concerns(each)), key=lambda each: each.seniority)
+        for service in mine:
+            up_to_date = self._tried_over(service) is None
+            if up_to_date and held_addresses(service) and self.allocator.holder(service.key) is None:
                 adopt(service, self.allocator)
-        for service in holders:
-            shield(service, self.allocator)
+        for service in mine:
+            shield(service, self.allocator, self._maybe_shown(service))
 
     def concerns(self, service: Service) -> bool:
         """Whether the Service is of the load balancer class that this controller serves."""
@@ -112,9 +121,11 @@ class Assignment:
         if service is None or not self.concerns(service):
             self.allocator.unshield(key)
             self.allocator.release(key)
+            self._tried.pop(key, None)
             decision = None
         else:
-            decision = converge(service, self.allocator)
+            decision = converge(service, self.allocator, self._maybe_shown(service))
+            self._note_tried(service)
         reason = _scarcity(decision)
         if service is not None and reason is not None:
             self.waiting[key] = Waiting(service.seniority, reason)
@@ -122,6 +133,34 @@ class Assignment:
             self.waiting.pop(key, None)
         given_up = before - self.allocator.occupancy(key)
         return Outcome(decision, self._woken(key, {each.address for each in given_up}) if given_up else ())
+
+    def unsure(self, service: Service) -> bool:
+        """Whether the API may show addresses for the Service that neither its status in the cache shows nor it holds.
+
+        That is so when a write's answer got lost and the decision is another one by now.
+        """
+        return bool(self._maybe_shown(service) - {*held_addresses(service)})
+
+    def confirm(self, service: Service) -> None:
+        """The API shows the Service as the cache does: whatever was tried since has not been written."""
+        self._tried.pop(service.key, None)
+
+    def _maybe_shown(self, service: Service) -> frozenset[Address]:
+        """What the API may show while the cache has the Service at this version still."""
+        tried = self._tried_over(service)
+        return tried.addresses if tried else frozenset()
+
+    def _tried_over(self, service: Service) -> Tried | None:
+        tried = self._tried.get(service.key)
+        return tried if tried and tried.version == service.metadata.resource_version else None
+
+    def _note_tried(self, service: Service) -> None:
+        held = self.allocator.holder(service.key)
+        tried = self._maybe_shown(service) | frozenset(held.addresses if held else ())
+        if tried == frozenset(held_addresses(service)):
+            self._tried.pop(service.key, None)
+        else:
+            self._tried[service.key] = Tried(service.metadata.resource_version, tried)
 
     def _woken(self, cause: ServiceKey, given_up: set[Address]) -> tuple[ServiceKey, ...]:
         """Those who wait for one of these addresses, the oldest first: which of them gets it is no accident."""

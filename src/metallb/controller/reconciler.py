@@ -7,6 +7,7 @@ on the version that was read, so two controllers never overwrite each other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from metallb.api.net import ServiceKey
 from metallb.controller.assignment import Assignment, Loaded, Rejected
 from metallb.controller.status import Notice, StatusChange, change_for, notices_for
 from metallb.kube.apply import StatusWriter
-from metallb.kube.errors import NotFoundError
+from metallb.kube.errors import ApiError, NotFoundError
 from metallb.kube.objects import Key
 from metallb.kube.reconciler import Again, Done, Outcome, Reconciler
 from metallb.kube.store import Store
@@ -105,6 +106,8 @@ class ServiceController:
             self._said.pop(ServiceKey(*key), None)
             return Done()
         change = change_for(service, outcome.decision)
+        if change is None and self.assignment.unsure(service):
+            await self._write(service, StatusChange({}, {}))  # changes nothing and tells whether an earlier one did
         if change is not None:
             await self._write(service, change)
         self._say(service, tuple(notices_for(service, outcome.decision)), changed=change is not None)
@@ -121,12 +124,18 @@ class ServiceController:
             written = await asyncio.shield(write)
         except asyncio.CancelledError:
             await asyncio.wait({write}, timeout=LAST_WRITE_S)
+            write.cancel()  # of no effect on one that is done
+            with contextlib.suppress(asyncio.CancelledError, ApiError):
+                await write
             raise
         except NotFoundError:
             # Gone meanwhile: its deletion is an event of its own, which gives the address back.
             return
         if written.metadata.resource_version != version:
             self._written_over[service.key] = version
+        else:
+            self.assignment.confirm(service)
+            self.services.add(Key(*service.key))
 
     def _say(self, service: Service, notices: tuple[Notice, ...], *, changed: bool) -> None:
         """Records what is new: the same words about a Service that did not change would only be noise."""
