@@ -166,6 +166,7 @@ class Speaker:
         if self._netlink is not None:
             asyncio.get_running_loop().remove_reader(self._netlink.fileno())
             self._netlink.close()
+            self._netlink = None
         self._announcer.close()
 
     async def _announce(self) -> None:

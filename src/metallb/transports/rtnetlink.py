@@ -6,6 +6,7 @@ of memory on every node; this reads five attributes.
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Iterator
@@ -56,6 +57,7 @@ class InterruptedDumpError(Exception):
 class _Message:
     kind: int
     flags: int
+    sequence: int
     body: bytes
 
 
@@ -71,6 +73,7 @@ class Netlink:
         self._requests = _open(0)
         self._notices = _open(_GROUPS)
         self._notices.setblocking(False)
+        self._sequence = 0
 
     def fileno(self) -> int:
         """Readable when something changed; call `drain` before `interfaces`."""
@@ -83,8 +86,9 @@ class Netlink:
                 self._notices.recv(_BUFFER)
             except (BlockingIOError, InterruptedError):
                 return
-            except OSError:
-                continue
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    return  # closed: whoever lists next learns why
 
     def interfaces(self) -> list[Interface]:
         """Every interface of the network namespace, by number.
@@ -107,10 +111,14 @@ class Netlink:
     def _dump(self, request: int, answer: int) -> Iterator[bytes]:
         family = socket.AF_INET6 if request == _RTM_GETADDR else socket.AF_UNSPEC
         body = bytes((family,)) + bytes(15 if request == _RTM_GETLINK else 7)
-        self._requests.send(_HEADER.pack(_HEADER.size + len(body), request, _NLM_F_REQUEST_DUMP, 1, 0) + body)
+        self._sequence += 1  # tells the answer from what is left of one that was broken off
+        header = _HEADER.pack(_HEADER.size + len(body), request, _NLM_F_REQUEST_DUMP, self._sequence, 0)
+        self._requests.send(header + body)
         interrupted = False
         while True:
             for message in split(self._requests.recv(_BUFFER)):
+                if message.sequence != self._sequence:
+                    continue
                 interrupted |= bool(message.flags & _NLM_F_DUMP_INTR)
                 if message.kind == _NLMSG_DONE:
                     if interrupted:
@@ -126,10 +134,10 @@ def split(data: bytes) -> Iterator[_Message]:
     """The messages of one datagram; a cut-off one ends it."""
     offset = 0
     while offset + _HEADER.size <= len(data):
-        length, kind, flags, _, _ = _HEADER.unpack_from(data, offset)
+        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
         if length < _HEADER.size or offset + length > len(data):
             return
-        yield _Message(kind, flags, data[offset + _HEADER.size : offset + length])
+        yield _Message(kind, flags, sequence, data[offset + _HEADER.size : offset + length])
         offset += (length + 3) & ~3
 
 
