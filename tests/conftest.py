@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +51,32 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(), f"{name} is not as before: look at the change, then run pytest --update"
 
     return check
+
+
+CLONE_NEWNET = 0x40000000
+
+
+@pytest.fixture(scope="session")
+def in_namespace() -> Callable[[Callable[[], Coroutine[Any, Any, None]]], None]:
+    """Runs a coroutine function in a network namespace of its own, which ends with it.
+
+    A thread has a namespace for itself; the programs that it starts have the same.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        def enter() -> None:
+            if libc.unshare(CLONE_NEWNET) != 0:
+                pytest.skip(f"no network namespaces: {os.strerror(ctypes.get_errno())}")
+            for family in ("all", "default"):
+                # A link-local address is usable at once.
+                Path(f"/proc/sys/net/ipv6/conf/{family}/accept_dad").write_text("0")
+            asyncio.run(body())
+
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(enter).result()
+
+    return run
 
 
 VECTORS = Path(__file__).parent / "vectors"

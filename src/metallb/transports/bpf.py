@@ -41,7 +41,7 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
 
 
-class Test(NamedTuple):
+class Match(NamedTuple):
     """A field of the frame that must have a value; `size` is 1 or 2 bytes."""
 
     offset: int
@@ -49,21 +49,21 @@ class Test(NamedTuple):
     value: int
 
 
-def all_equal(tests: Sequence[Test]) -> list[Instruction]:
+def all_equal(matches: Sequence[Match]) -> list[Instruction]:
     """A program that passes frames in which every field has its value, and drops all others."""
     program: list[Instruction] = []
-    for position, test in enumerate(tests):
-        to_drop = 2 * (len(tests) - position - 1) + 1
-        program.append(Instruction(_LOAD_HALF if test.size == 2 else _LOAD_BYTE, 0, 0, test.offset))  # noqa: PLR2004  # bytes
-        program.append(Instruction(_JUMP_IF_EQUAL, 0, to_drop, test.value))
+    for position, match in enumerate(matches):
+        to_drop = 2 * (len(matches) - position - 1) + 1
+        program.append(Instruction(_LOAD_HALF if match.size == 2 else _LOAD_BYTE, 0, 0, match.offset))  # noqa: PLR2004  # bytes
+        program.append(Instruction(_JUMP_IF_EQUAL, 0, to_drop, match.value))
     return [*program, Instruction(_RETURN, 0, 0, _WHOLE_FRAME), Instruction(_RETURN, 0, 0, 0)]
 
 
-ARP_REQUESTS: Final = all_equal([Test(12, 2, ETHERTYPE_ARP), Test(20, 2, REQUEST)])
+ARP_REQUESTS: Final = all_equal([Match(12, 2, ETHERTYPE_ARP), Match(20, 2, REQUEST)])
 """ARP requests: the only ARP messages that are answered."""
 
 NEIGHBOUR_SOLICITATIONS: Final = all_equal(
-    [Test(12, 2, ETHERTYPE_IPV6), Test(20, 1, _NEXT_HEADER_ICMPV6), Test(54, 1, SOLICITATION)]
+    [Match(12, 2, ETHERTYPE_IPV6), Match(20, 1, _NEXT_HEADER_ICMPV6), Match(54, 1, SOLICITATION)]
 )
 """Neighbour Solicitations without extension headers, which RFC 4861 messages don't have."""
 
