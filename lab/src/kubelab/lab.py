@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from kubelab.state import LabDeadError, Layout, Record
 KUBECTL_VARIABLE = "KUBELAB_KUBECTL"
 """Names the kubectl to use instead of the one on PATH, or the one beside the Python interpreter where there is none."""
 RUN_TIMEOUT_S = 60.0
+LONGEST_COMMAND = 300
+"""Characters of a command that an error shows."""
 
 
 class CommandError(Exception):
@@ -36,7 +39,8 @@ class CommandError(Exception):
     def __init__(self, result: Completed, problem: str) -> None:
         self.result = result
         words = (result.stderr.strip() or result.stdout.strip()).splitlines()
-        super().__init__(f"{' '.join(result.argv)}: {problem}: {words[-1] if words else 'it said nothing'}")
+        command = textwrap.shorten(" ".join(result.argv), LONGEST_COMMAND, placeholder=" ...")
+        super().__init__(f"{command}: {problem}: {words[-1] if words else 'it said nothing'}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kubelab.apiserver.builtin import fields, names
+from kubelab.apiserver.builtin.annotations import annotation_errors
 from kubelab.apiserver.builtin.selectors import label_errors
 from kubelab.apiserver.errors import FieldError, bad_request
 from kubelab.apiserver.resources import ResourceInfo, Strategy
@@ -18,7 +19,6 @@ from kubelab.objects import Object
 _SERVER_OWNED: Final = ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 _SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
 _LONGEST_GENERATED: Final = 63 - 5
-_ANNOTATIONS_LIMIT: Final = 256 * 1024
 _FINALIZERS: Final = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
 _ORDER: Final = (
     "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",
@@ -122,21 +122,9 @@ def errors_of(obj: Object, resource: ResourceInfo, strategy: Strategy) -> list[F
 def common_errors(metadata: Object) -> list[FieldError]:
     """Rules that hold on create and update."""
     found = label_errors(metadata.get("labels"), "metadata.labels")
-    found += _annotation_errors(fields.entries(metadata.get("annotations")))
+    found += annotation_errors(metadata.get("annotations"), "metadata.annotations")
     found += _owner_errors(fields.items(metadata.get("ownerReferences")))
     found += _finalizer_errors(fields.items(metadata.get("finalizers")))
-    return found
-
-
-def _annotation_errors(annotations: dict[str, Any]) -> list[FieldError]:
-    path = "metadata.annotations"
-    found = [
-        fields.invalid(path, key, sentence) for key in annotations for sentence in names.qualified_name(key.lower())
-    ]
-    if sum(len(key) + len(value) for key, value in annotations.items()) > _ANNOTATIONS_LIMIT:
-        found.append(
-            FieldError(path, "FieldValueTooLong", f"Too long: may not be more than {_ANNOTATIONS_LIMIT} bytes")
-        )
     return found
 
 

@@ -76,6 +76,9 @@ def test_there_are_enough_creations_to_compare() -> None:
     assert len(CREATED) > 35
 
 
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
 @pytest.mark.parametrize("line", CREATED, ids=lambda line: line["name"])
 def test_a_new_object_comes_back_as_recorded(guarded: Any, line: Object) -> None:
     _classes(guarded)
@@ -152,6 +155,22 @@ def test_a_daemon_set_counts_changes_of_its_template(guarded: Any) -> None:
             'spec.template.metadata.labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`',
         ),
         ({"replicas": -1}, "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
+        (
+            {"template": {"metadata": {"annotations": {"bad key!": "x"}}}},
+            'spec.template.annotations: Invalid value: "bad key!": name part must consist of',
+        ),
+        (
+            {"template": {"metadata": {"labels": {"app": "web", "x": "y z"}}}},
+            'spec.template.labels: Invalid value: "y z": a valid label must be',
+        ),
+        (
+            {
+                "template": {
+                    "spec": {"affinity": {"podAffinity": {PREFERRED: [{"weight": 101, "podAffinityTerm": {}}]}}}
+                }
+            },
+            f"spec.template.spec.affinity.podAffinity.{PREFERRED}[0].weight: Invalid value: 101: must be in the range",
+        ),
         ({"strategy": {"type": "Nope"}}, 'Unsupported value: "Nope": supported values: "Recreate", "RollingUpdate"'),
         ({"strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 0}}}, "may not be 0 when `maxSurge` is 0"),
     ],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kubelab.apiserver.builtin import container_rules, fields, names, selectors
+from kubelab.apiserver.builtin.annotations import annotation_errors
 from kubelab.apiserver.builtin.fields import entries, items
 from kubelab.apiserver.builtin.volume_rules import volume_errors
 from kubelab.apiserver.errors import FieldError
@@ -15,11 +16,21 @@ _RESTART: Final = frozenset({"Always", "OnFailure", "Never"})
 _DNS: Final = frozenset({"ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"})
 _EFFECTS: Final = frozenset({"NoSchedule", "PreferNoSchedule", "NoExecute"})
 _CHANGEABLE: Final = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds")
+_HEAVIEST: Final = 100
+_WEIGHTS: Final = f"must be in the range 1-{_HEAVIEST}"
 IMMUTABLE: Final = (
     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 )
+
+
+def template_errors(template: Object, path: str, restart: Sequence[str]) -> list[FieldError]:
+    """Every broken rule of a pod template with defaults (core `ValidatePodTemplateSpec`)."""
+    metadata = entries(template.get("metadata"))
+    errors = selectors.label_errors(metadata.get("labels"), f"{path}.labels")
+    errors += annotation_errors(metadata.get("annotations"), f"{path}.annotations")
+    return errors + spec_errors(template["spec"], f"{path}.spec", restart)
 
 
 def spec_errors(spec: Object, path: str, restart: Sequence[str] = ()) -> list[FieldError]:
@@ -42,6 +53,7 @@ def spec_errors(spec: Object, path: str, restart: Sequence[str] = ()) -> list[Fi
             errors += names.syntax_errors(f"{path}.{field}", spec[field], names.dns_label)
     for number, toleration in enumerate(items(spec.get("tolerations"))):
         errors += _toleration_errors(toleration, f"{path}.tolerations[{number}]")
+    errors += _weight_errors(entries(spec.get("affinity")), f"{path}.affinity")
     if spec.get("priorityClassName"):
         errors += names.syntax_errors(f"{path}.priorityClassName", spec["priorityClassName"], names.dns_subdomain)
     if spec.get("runtimeClassName"):
@@ -62,6 +74,16 @@ def _policy_errors(spec: Object, path: str, restart: Sequence[str]) -> list[Fiel
     if grace is not None and grace < 0:
         errors.append(fields.invalid(f"{path}.terminationGracePeriodSeconds", grace, names.NOT_NEGATIVE))
     return errors
+
+
+def _weight_errors(affinity: Object, path: str) -> list[FieldError]:
+    preferred = "preferredDuringSchedulingIgnoredDuringExecution"
+    return [
+        fields.invalid(f"{path}.{kind}.{preferred}[{number}].weight", term.get("weight", 0), _WEIGHTS)
+        for kind in ("nodeAffinity", "podAffinity", "podAntiAffinity")
+        for number, term in enumerate(items(entries(affinity.get(kind)).get(preferred)))
+        if not 1 <= term.get("weight", 0) <= _HEAVIEST
+    ]
 
 
 def _toleration_errors(toleration: Object, path: str) -> list[FieldError]:

@@ -48,7 +48,7 @@ class Workload(Kind):
         spec = obj["spec"]
         errors = self.number_errors(spec)
         errors += _selector_rules(spec, self.word)
-        errors += pod_rules.spec_errors(spec["template"]["spec"], "spec.template.spec", _ALWAYS)
+        errors += pod_rules.template_errors(spec["template"], "spec.template", _ALWAYS)
         deadline = spec["template"]["spec"].get("activeDeadlineSeconds")
         if deadline is not None:
             refused = f"activeDeadlineSeconds in {self.word} is not Supported"

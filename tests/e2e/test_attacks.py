@@ -1,0 +1,419 @@
+"""What a cluster does to MetalLB on its bad days: churn, deaths in the middle of work, nonsense, and changes of mind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubelab.apiclient import ApiClient, ApiFailure, Resource
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMESPACE = "metallb-system"
+SERVICES = Resource("", "v1", "services", namespaced=True)
+POOL_OF = "metallb.io/address-pool"
+AT_ONCE = 20
+HANDOVER_S = 10.0
+"""The Lease of five seconds runs out, the other controller looks again, and 60 Services are written."""
+
+pytestmark = pytest.mark.e2e
+
+
+def pool(name: str, *addresses: str) -> dict[str, Any]:
+    """Only for Services that ask for it: those of other tests stay where they are."""
+    return {
+        "apiVersion": "metallb.io/v1beta1",
+        "kind": "IPAddressPool",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"addresses": list(addresses), "autoAssign": False},
+    }
+
+
+def asking(cluster: Any, name: str, annotations: dict[str, str], **spec: Any) -> dict[str, Any]:
+    service: dict[str, Any] = cluster.load_balancer(name, "web", **spec)
+    service["metadata"]["annotations"] = annotations
+    return service
+
+
+async def patch_metallb(cluster: Any, spec: dict[str, Any]) -> None:
+    await cluster.kubectl(
+        "patch", "metallb", "-n", NAMESPACE, "metallb", "--type=merge", "-p", json.dumps({"spec": spec})
+    )
+
+
+async def condition(cluster: Any, kind: str) -> dict[str, Any]:
+    found = await cluster.get("metallb", "metallb", NAMESPACE)
+    return next(each for each in found["status"]["conditions"] if each["type"] == kind)
+
+
+async def arping(cluster: Any, where: str, interface: str, *addresses: str) -> dict[str, Any]:
+    """Asks for each address once; answers how many were answered, and by whom."""
+    ask = ["--interval", "0.002", "--count", str(len(addresses)), interface, "198.51.100.200", *addresses]
+    done = await cluster.lab.run(where, [sys.executable, "-m", "kubelab.arping", *ask], check=False)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+async def probe(cluster: Any, address: str, seconds: float) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """A client that asks each 50 ms; the answer waits for its summary."""
+    argv = [sys.executable, "-m", "kubelab.probe", "--interval", "0.05", "--seconds", str(seconds)]
+    process = await cluster.lab.popen("client", [*argv, f"http://{address}/"])
+
+    async def summary() -> dict[str, Any]:
+        out, err = await process.communicate()
+        assert out, err.decode()
+        found: dict[str, Any] = json.loads(out.splitlines()[-1])
+        return found
+
+    return summary
+
+
+@pytest.fixture(autouse=True)
+async def leave_it_as_it_was(cluster: Any) -> AsyncIterator[None]:
+    yield
+    for service in await cluster.items("services"):
+        if service["spec"]["type"] == "LoadBalancer":
+            await cluster.kubectl("delete", "service", service["metadata"]["name"])
+    for each in await cluster.items("ipaddresspools", NAMESPACE):
+        if each["metadata"]["name"] != "first":
+            await cluster.kubectl("delete", "ipaddresspool", "-n", NAMESPACE, each["metadata"]["name"])
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
+
+
+class Crowd:
+    """Many Services of one pool, created and deleted as fast as the API server takes it."""
+
+    def __init__(self, cluster: Any, api: ApiClient, name: str, size: int) -> None:
+        self._cluster, self._api, self._name, self._size = cluster, api, name, size
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def create(self) -> None:
+        await self._each(self._create)
+
+    async def delete(self) -> None:
+        await self._each(self._delete)
+
+    async def addresses(self) -> dict[str, tuple[str, ...]]:
+        """Of those that have one."""
+        services = await self._cluster.items("services", "default", "-l", f"crowd={self._name}")
+        shown = {
+            each["metadata"]["name"]: tuple(
+                entry["ip"] for entry in each["status"].get("loadBalancer", {}).get("ingress", [])
+            )
+            for each in services
+        }
+        return {name: ips for name, ips in shown.items() if ips}
+
+    async def some(self, count: int, timeout_s: float = 30.0) -> dict[str, tuple[str, ...]]:
+        """Their addresses, once so many have one."""
+
+        async def enough() -> dict[str, tuple[str, ...]] | None:
+            found = await self.addresses()
+            return found if len(found) >= count else None
+
+        found: dict[str, tuple[str, ...]] = await self._cluster.until(enough, f"{count} with an address", timeout_s)
+        return found
+
+    async def _each(self, act: Callable[[str], Awaitable[object]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._size):
+                group.create_task(self._one(act, f"{self._name}{number}"))
+
+    async def _one(self, act: Callable[[str], Awaitable[object]], name: str) -> None:
+        async with self._slots:
+            await act(name)
+
+    async def _delete(self, name: str) -> None:
+        try:
+            await self._api.delete(SERVICES, name, "default")
+        except ApiFailure as failure:
+            if failure.code != HTTPStatus.NOT_FOUND:
+                raise
+
+    async def _create(self, name: str) -> None:
+        service = asking(self._cluster, name, {POOL_OF: "crowd"})
+        service["metadata"]["labels"] = {"crowd": self._name}
+        await self._api.create(SERVICES, service)
+
+
+@pytest.fixture
+async def crowd(cluster: Any) -> AsyncIterator[Callable[[str, int], Crowd]]:
+    await cluster.apply(pool("crowd", "198.19.0.0/20"))
+    async with ApiClient.from_kubeconfig(cluster.lab.kubeconfig) as api:
+        made: list[Crowd] = []
+
+        def make(name: str, size: int) -> Crowd:
+            made.append(Crowd(cluster, api, name, size))
+            return made[-1]
+
+        yield make
+        for each in made:
+            await each.delete()
+
+
+async def controllers(cluster: Any) -> dict[str, str]:
+    """Pods of the controller; to whom the Lease belongs is one of them."""
+    lease = await cluster.get("lease", "metallb-controller", NAMESPACE)
+    holder = lease["spec"].get("holderIdentity", "")
+    pods = await cluster.items("pods", NAMESPACE, "-l", "component=controller")
+    names = [pod["metadata"]["name"] for pod in pods]
+    return {name: "leads" if holder.startswith(f"{name}_") else "waits" for name in names}
+
+
+async def leader(cluster: Any) -> str:
+    return next(name for name, role in (await controllers(cluster)).items() if role == "leads")
+
+
+def nothing_moved(before: dict[str, tuple[str, ...]], after: dict[str, tuple[str, ...]]) -> None:
+    assert {name: after.get(name) for name in before} == before
+    every = [ip for ips in after.values() for ip in ips]
+    assert len(every) == len(set(every)), "an address was given twice"
+
+
+async def test_a_controller_killed_amid_300_services_moves_none_and_gives_none_twice(
+    cluster: Any, crowd: Callable[[str, int], Crowd]
+) -> None:
+    many = crowd("killed", 300)
+    creating = asyncio.ensure_future(many.create())
+    before = await many.some(40)
+    cluster.lab.kill(f"pod/{NAMESPACE}/{await leader(cluster)}")
+    await creating
+    after = await many.some(300)
+    nothing_moved(before, after)
+    every = [ip for ips in after.values() for ip in ips]
+
+    async def all_answer() -> bool:
+        return bool((await arping(cluster, "client", "eth0", *every))["answered"] == 300)
+
+    await cluster.until(all_answer, "an answer for each of the 300 addresses")
+    await many.delete()
+
+    async def silent() -> bool:
+        return not (await arping(cluster, "client", "eth0", *every[::60]))["answered"]
+
+    await cluster.until(silent, "no answer for any of them")
+
+
+async def test_another_controller_takes_over_from_a_dead_one_and_moves_nothing(
+    cluster: Any, crowd: Callable[[str, int], Crowd]
+) -> None:
+    await cluster.kubectl("scale", "-n", NAMESPACE, "deployment/controller", "--replicas=2")
+    try:
+        await cluster.kubectl("rollout", "status", "-n", NAMESPACE, "deployment/controller", "--timeout=30s")
+        dying = await leader(cluster)
+        many = crowd("handed", 60)
+        first = crowd("first", 10)
+        await first.create()
+        before = await first.some(10)
+        cluster.lab.kill(f"pod/{NAMESPACE}/{dying}")
+        died = time.monotonic()
+        await many.create()
+        after = await many.some(60)
+        assert time.monotonic() - died < HANDOVER_S
+        nothing_moved(before, {**after, **await first.addresses()})
+    finally:
+        await cluster.kubectl("scale", "-n", NAMESPACE, "deployment/controller", "--replicas=1")
+
+
+async def test_an_api_server_that_pauses_amid_assignment_costs_only_time(
+    cluster: Any, crowd: Callable[[str, int], Crowd]
+) -> None:
+    many = crowd("paused", 150)
+    creating = asyncio.ensure_future(many.create())
+    before = await many.some(20)
+    cluster.lab.pause("apiserver")
+    try:
+        await asyncio.sleep(2.0)
+    finally:
+        cluster.lab.resume("apiserver")
+    await creating
+    nothing_moved(before, await many.some(150))
+
+
+async def test_what_can_not_be_had_is_said_on_each_service(cluster: Any) -> None:
+    ips = "metallb.io/loadBalancerIPs"
+    wanted = {
+        "outside": ({ips: "203.0.113.77"}, {}, "203.0.113.77 is not offered by any pool"),
+        "nopool": ({POOL_OF: "missing"}, {}, "unknown pool 'missing'"),
+        "nonsense": ({ips: "rubbish"}, {}, "'rubbish' must be IP addresses"),
+        "family": ({ips: "2001:db8:100::1:5"}, {}, "2001:db8:100::1:5 does not fit a Service of IPv4"),
+        "twice": ({ips: "198.51.100.140"}, {"loadBalancerIP": "198.51.100.141"}, "exclude each other: remove one"),
+    }
+    services = [asking(cluster, name, notes, **spec) for name, (notes, spec, _) in wanted.items()]
+    await cluster.apply(*services, asking(cluster, "foreign", {}, loadBalancerClass="example.org/other"))
+    for name, (_, _, words) in wanted.items():
+
+        async def said(name: str = name, words: str = words) -> bool:
+            messages = [
+                *await cluster.events(name, "AllocationFailed"),
+                *await cluster.events(name, "LoadBalancerFailed"),
+            ]
+            return any(words in each for each in messages)
+
+        await cluster.until(said, f"an event of {name} with {words!r}")
+        assert await cluster.addresses(name) == []
+    assert await cluster.items("events", "default", "--field-selector=involvedObject.name=foreign") == []
+
+
+async def test_services_follow_when_the_addresses_of_their_pool_change(cluster: Any) -> None:
+    await cluster.apply(pool("moving", "198.51.100.160-198.51.100.161", "2001:db8:100::2:0/112"))
+    await cluster.apply(asking(cluster, "moves", {POOL_OF: "moving"}, ipFamilyPolicy="RequireDualStack"))
+    before = await cluster.until(lambda: cluster.addresses("moves"), "addresses")
+    await cluster.apply(pool("moving", "198.51.100.162-198.51.100.163", "2001:db8:100::3:0/112"))
+
+    async def moved() -> bool:
+        now = await cluster.addresses("moves")
+        return len(now) == 2 and not set(now) & set(before)
+
+    await cluster.until(moved, "two other addresses")
+    for address in await cluster.addresses("moves"):
+        assert await cluster.until(lambda address=address: cluster.fetch(address), "an answer")
+    for address in before:
+        assert await cluster.fetch(address) is None
+    assert await cluster.events("moves", "ClearAssignment")
+
+
+async def test_ten_thousand_ranges_are_taken_and_one_that_overlaps_them_is_refused(cluster: Any) -> None:
+    huge = [f"203.0.{number // 250}.{number % 250}/32" for number in range(10_000)]
+    created = {**pool("huge", *huge), "kind": "IPAddressPool"}
+    await cluster.kubectl("create", "-f", "-", stdin=json.dumps(created))
+    await cluster.apply(asking(cluster, "huge", {POOL_OF: "huge"}))
+    assert await cluster.until(lambda: cluster.addresses("huge"), "an address") == ["203.0.0.0"]
+    await cluster.apply(pool("overlaps", "203.0.5.7-203.0.5.9"))
+
+    async def refused() -> bool:
+        logs = await cluster.kubectl("logs", "-n", NAMESPACE, "deployment/controller", "--tail=5")
+        return "IPAddressPool metallb-system/overlaps: spec.addresses: '203.0.5.7-203.0.5.9' overlaps" in logs
+
+    await cluster.until(refused, "a log line that names pool, field and value")
+    assert await cluster.addresses("huge") == ["203.0.0.0"]
+
+
+async def test_traffic_policies_that_change_their_mind_end_in_service(cluster: Any) -> None:
+    await cluster.apply(cluster.load_balancer("flips", "web"))
+    (address,) = await cluster.until(lambda: cluster.addresses("flips"), "an address")
+    for policy in ("Local", "Cluster", "Local", "Cluster", "Local"):
+        await cluster.kubectl(
+            "patch", "service", "flips", "-p", json.dumps({"spec": {"externalTrafficPolicy": policy}})
+        )
+
+    async def keeps_the_client() -> bool:
+        answer = await cluster.fetch(address)
+        return bool(answer and answer["client"] == "198.51.100.200")
+
+    await cluster.until(keeps_the_client, "an answer that saw the client's address")
+    assert await cluster.addresses("flips") == [address]
+
+
+async def test_speakers_that_are_replaced_one_by_one_keep_the_service_up(cluster: Any) -> None:
+    await cluster.apply(cluster.load_balancer("rolls", "web"))
+    (address,) = await cluster.until(lambda: cluster.addresses("rolls"), "an address")
+    await cluster.until(lambda: cluster.fetch(address), "an answer")
+    summary = await probe(cluster, address, 14.0)
+    await cluster.kubectl("rollout", "restart", "-n", NAMESPACE, "daemonset/speaker")
+    await cluster.kubectl("rollout", "status", "-n", NAMESPACE, "daemonset/speaker", "--timeout=40s")
+    found = await summary()
+    assert found["longest_gap_s"] < 1.0
+    assert found["failed"] <= 4, "only connections that were open while the address moved may break: it moves twice"
+
+
+async def test_a_resource_deleted_and_made_again_leaves_addresses_and_traffic(cluster: Any) -> None:
+    await cluster.apply(cluster.load_balancer("remade", "web"))
+    addresses = await cluster.until(lambda: cluster.addresses("remade"), "an address")
+    await cluster.until(lambda: cluster.fetch(addresses[0]), "an answer")
+    await cluster.kubectl("delete", "metallb", "-n", NAMESPACE, "metallb", "--timeout=30s")
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=delete", "daemonset/speaker", "--timeout=30s")
+    assert await cluster.addresses("remade") == addresses
+    await cluster.kubectl("apply", "-f", str(ROOT / "scripts" / "demo" / "metallb.yaml"))
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
+    assert await cluster.addresses("remade") == addresses
+
+    async def answered() -> bool:
+        return bool((await arping(cluster, "client", "eth0", addresses[0]))["answered"])
+
+    await cluster.until(answered, "an answer to who has the address")
+
+
+async def test_a_resource_that_can_not_be_applied_says_why_and_what_runs_goes_on(cluster: Any) -> None:
+    await cluster.apply(cluster.load_balancer("runs", "web"))
+    (address,) = await cluster.until(lambda: cluster.addresses("runs"), "an address")
+    await cluster.until(lambda: cluster.fetch(address), "an answer")
+    for spec, words in (
+        ({"nodeSelector": {"a b": "c"}}, 'DaemonSet.apps "speaker" is invalid: spec.template.spec.nodeSelector'),
+        ({"bgpBackend": "frr-k8s"}, "spec.bgpBackend: 'frr-k8s' is not in this version"),
+    ):
+        await patch_metallb(cluster, spec)
+
+        async def degraded(words: str = words) -> bool:
+            found = await condition(cluster, "Degraded")
+            return found["status"] == "True" and words in found["message"]
+
+        await cluster.until(degraded, f"Degraded with {words!r}")
+        assert await cluster.fetch(address)
+        await patch_metallb(cluster, dict.fromkeys(spec))
+    done = await cluster.lab.kubectl(
+        "patch",
+        "metallb",
+        "-n",
+        NAMESPACE,
+        "metallb",
+        "--type=merge",
+        "-p",
+        '{"spec":{"logLevel":"loud"}}',
+        check=False,
+    )
+    assert done.code != 0
+    assert "spec.logLevel" in done.stderr
+
+
+async def test_no_node_for_speakers_is_available_and_warned_about(cluster: Any) -> None:
+    await patch_metallb(cluster, {"nodeSelector": {"no": "such"}})
+    try:
+
+        async def said() -> bool:
+            found = await condition(cluster, "Available")
+            return found["status"] == "True" and "no node is left" in found["message"]
+
+        await cluster.until(said, "a message that no speaker runs")
+        warned = ["--field-selector=involvedObject.kind=MetalLB,reason=NoSpeakers"]
+        await cluster.until(lambda: cluster.items("events", NAMESPACE, *warned), "a warning")
+    finally:
+        await patch_metallb(cluster, {"nodeSelector": None})
+
+
+async def test_an_operator_killed_while_it_applies_finishes_later(cluster: Any) -> None:
+    pods = await cluster.items("pods", NAMESPACE, "-l", "control-plane=controller-manager")
+    await patch_metallb(cluster, {"controllerConfig": {"annotations": {"attack": "yes"}}})
+    cluster.lab.kill(f"pod/{NAMESPACE}/{pods[0]['metadata']['name']}")
+    try:
+
+        async def applied() -> bool:
+            found = await cluster.get("deployment", "controller", NAMESPACE)
+            return "attack" in found["spec"]["template"]["metadata"].get("annotations", {})
+
+        await cluster.until(applied, "the annotation", 40.0)
+    finally:
+        await patch_metallb(cluster, {"controllerConfig": None})
+
+
+async def test_an_interface_that_comes_later_answers_too(cluster: Any) -> None:
+    await cluster.apply(cluster.load_balancer("later", "web"))
+    (address,) = await cluster.until(lambda: cluster.addresses("later"), "an address")
+    node = await cluster.until(lambda: cluster.announcer(address), "a node that announces")
+    add = "ip link add eth7 type veth peer name lan7 && ip link set eth7 up && ip link set lan7 up && "
+    await cluster.lab.run(f"node/{node}", ["sh", "-c", f"{add} cat /sys/class/net/eth7/address"])
+    try:
+
+        async def answered() -> bool:
+            return bool((await arping(cluster, f"node/{node}", "lan7", address))["answered"])
+
+        await cluster.until(answered, "an answer on the new interface", 15.0)
+    finally:
+        await cluster.lab.run(f"node/{node}", ["ip", "link", "del", "eth7"])
