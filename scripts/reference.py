@@ -14,7 +14,19 @@ from msgspec import inspect as types
 from metallb.advertisement.layer2 import EXCLUDE_LABEL
 from metallb.allocator import request
 from metallb.api import v1beta1
-from metallb.api.kinds import IP_ADDRESS_POOL, KINDS, L2_ADVERTISEMENT, METALLB
+from metallb.api.kinds import (
+    BFD_PROFILE,
+    BGP_ADVERTISEMENT,
+    BGP_PEER,
+    COMMUNITY,
+    CONFIGURATION_STATE,
+    IP_ADDRESS_POOL,
+    KINDS,
+    L2_ADVERTISEMENT,
+    METALLB,
+    SERVICE_BGP_STATUS,
+    SERVICE_L2_STATUS,
+)
 from metallb.api.schema import JsonSchema, Kind, schema_of
 from metallb.cli import controller, operator, speaker
 from metallb.cli.flags import Flag
@@ -28,11 +40,8 @@ PAGES = ROOT / "docs" / "reference"
 EXAMPLES = Path(__file__).resolve().parent / "examples"
 NOTE = "<!-- Generated from {source} by `make generate`: change it there. -->\n"
 
-MEANINGS: Final = {
-    ("LabelSelector", "matchLabels"): "Labels and the values they must have, all of them.",
-    ("LabelSelector", "matchExpressions"): "Conditions that must all hold.",
-}
-"""What fields mean whose models are Kubernetes' own and carry no text."""
+NO_BGP: Final = "Accepted by the API and without effect in this version: nothing speaks BGP yet."
+NOT_WRITTEN: Final = "Not written in this version."
 
 REMARKS: Final[dict[Kind, Sequence[str]]] = {
     METALLB: (
@@ -73,6 +82,43 @@ REMARKS: Final[dict[Kind, Sequence[str]]] = {
         "`preferredNodeSelectors` only choose among the nodes that may announce.",
         "More about all of it: [layer 2](../concepts/layer2.md).",
     ),
+    BGP_ADVERTISEMENT: (
+        NO_BGP,
+        (
+            "With `serviceSelectors` the API server refuses an `aggregationLength` other than 32 and an "
+            "`aggregationLengthV6` other than 128."
+        ),
+    ),
+    BGP_PEER: (
+        NO_BGP,
+        "Needs either `peerASN` or `dynamicASN`, and either `peerAddress` or `interface`.",
+        (
+            "The API server refuses to change `enableGracefulRestart` from true to false or back: delete the peer and "
+            "create it anew."
+        ),
+        (
+            "Version `v1beta1` of upstream is not served, as there is no conversion webhook yet: write "
+            "`apiVersion: metallb.io/v1beta2`. All fields of `v1beta1` have the same names there. Peers that a cluster "
+            "stored as `v1beta1` long ago are read as `v1beta2`."
+        ),
+    ),
+    BFD_PROFILE: (NO_BGP,),
+    COMMUNITY: (
+        NO_BGP,
+        "There are no names of their own accord: for `no-export` give it the value `65535:65281`.",
+    ),
+    SERVICE_L2_STATUS: (
+        NOT_WRITTEN + " Which node announces a Service is told by [events](events.md).",
+        "Its labels `metallb.io/node`, `metallb.io/service-name` and `metallb.io/service-namespace` are for selecting.",
+    ),
+    SERVICE_BGP_STATUS: (
+        NOT_WRITTEN,
+        "Its labels `metallb.io/node`, `metallb.io/service-name` and `metallb.io/service-namespace` are for selecting.",
+    ),
+    CONFIGURATION_STATE: (
+        NOT_WRITTEN + " What is wrong with a configuration stands in [logs and metrics](../how-to/find-out-why.md).",
+        "One is called `controller`, the others `speaker-` and the name of the node.",
+    ),
 }
 """What the fields' own texts don't say: rules between fields and objects, and what this version lacks."""
 
@@ -108,8 +154,8 @@ def resources() -> str:
     text = NOTE.format(source="src/metallb/api")
     text += (
         "# Resources\n\n"
-        f"All are of the API group and version `{v1beta1.API_VERSION}`, and belong in MetalLB's namespace "
-        "(`metallb-system`): elsewhere they have no effect. `kubectl explain` shows the same texts.\n\n"
+        f"All are of the API group `{v1beta1.GROUP}` and belong in MetalLB's namespace (`metallb-system`): elsewhere "
+        "they have no effect. `kubectl explain` shows the same texts.\n\n"
     )
     shared: dict[type, None] = {}
     for kind in KINDS:
@@ -120,13 +166,13 @@ def resources() -> str:
 
 
 def _kind(kind: Kind, shared: dict[type, None]) -> str:
-    columns = ", ".join(f"{each.name}{' (wide)' if each.priority else ''}" for each in kind.columns)
+    columns = ", ".join(f"{each.name}{' (wide)' if each.priority else ''}" for each in kind.columns) or "Age"
     text = f"## {kind.name}\n\n{_doc(kind.model)}\n\n`kubectl get {kind.plural}` shows: {columns}.\n\n"
     text += f"```yaml\n{example(kind)}```\n\n"
     text += "".join(f"- {remark}\n" for remark in REMARKS[kind]) + "\n"
     text += _struct(kind.model, 0)
     for each in _structs(kind.model):
-        if each.__module__ == v1beta1.__name__:
+        if each.__module__.startswith("metallb.api.v1beta"):
             text += _struct(each, 3)
         else:
             shared.setdefault(each)
@@ -162,8 +208,8 @@ def _row(model: type, field: msgspec.structs.FieldInfo) -> list[str]:
     described = schema_of(model)["properties"].get(field.encode_name, {}) if _is_published(model) else {}
     schema = schema_of(field.type) | described
     shape = _shape(types.type_info(field.type))
-    meaning = MEANINGS.get((model.__name__, field.encode_name)) or schema.get("description", "")
-    return [f"`{field.encode_name}`", shape.text, _default(field, schema), " ".join([meaning, *_rules(schema)]).strip()]
+    meaning = " ".join([schema.get("description", ""), *_rules(schema)]).strip()
+    return [f"`{field.encode_name}`", shape.text, _default(field, schema), meaning]
 
 
 def _is_published(model: type) -> bool:
@@ -184,6 +230,8 @@ def _rules(schema: JsonSchema) -> Iterator[str]:
         yield f"One of {', '.join(f'`{value}`' for value in schema['enum'])}."
     if "minimum" in schema and "maximum" in schema:
         yield f"From {schema['minimum']} to {schema['maximum']}."
+    elif "minimum" in schema:
+        yield f"At least {schema['minimum']}."
     if "maxLength" in schema:
         yield f"At most {schema['maxLength']} characters."
     if "pattern" in schema:

@@ -30,18 +30,37 @@ _META = {
 _NAME = (
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"
 )
+_REQUIREMENT: JsonSchema = {
+    "description": "A condition on labels.",
+    "type": "object",
+    "required": ["key", "operator"],
+    "properties": {
+        "key": {"description": "Label.", "type": "string"},
+        "operator": {"description": "In, NotIn, Exists or DoesNotExist.", "type": "string"},
+        "values": {
+            "description": "Values to compare with, for In and NotIn.",
+            "type": "array",
+            "items": {"type": "string"},
+            "x-kubernetes-list-type": "atomic",
+        },
+    },
+}
 _PUBLISHED: dict[type, JsonSchema] = {
-    LabelSelectorRequirement: {
-        "description": "A condition on labels.",
+    LabelSelectorRequirement: _REQUIREMENT,
+    LabelSelector: {
+        "description": "meta/v1 LabelSelector; empty selects everything.",
         "type": "object",
-        "required": ["key", "operator"],
+        "x-kubernetes-map-type": "atomic",
         "properties": {
-            "key": {"description": "Label.", "type": "string"},
-            "operator": {"description": "In, NotIn, Exists or DoesNotExist.", "type": "string"},
-            "values": {
-                "description": "Values to compare with, for In and NotIn.",
+            "matchLabels": {
+                "description": "Labels and the values they must have, all of them.",
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+            },
+            "matchExpressions": {
+                "description": "Conditions that must all hold.",
                 "type": "array",
-                "items": {"type": "string"},
+                "items": _REQUIREMENT,
                 "x-kubernetes-list-type": "atomic",
             },
         },
@@ -93,8 +112,26 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class OldVersion:
+    """A version of a kind that is never stored.
+
+    Attributes:
+        model: the object in this version.
+        version: its name.
+        warning: what a client that uses it is told.
+        served: whether clients may use it. Only where what they write can be converted to the stored version.
+    """
+
+    model: type[Model]
+    version: str
+    warning: str
+    served: bool
+    spec_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
-    """A custom resource: its model, names and columns."""
+    """A custom resource: its model, names and columns; `model` and `version` are those that are stored."""
 
     model: type[Model]
     version: str
@@ -103,6 +140,7 @@ class Kind:
     columns: tuple[Column, ...] = ()
     status: bool = True
     spec_required: bool = False
+    old: tuple[OldVersion, ...] = ()
 
     @property
     def name(self) -> str:
@@ -111,14 +149,7 @@ class Kind:
 
 
 def definition(kind: Kind) -> JsonSchema:
-    """The CustomResourceDefinition of a kind with one version."""
-    version: JsonSchema = {"name": kind.version}
-    if kind.columns:
-        version["additionalPrinterColumns"] = [column.render() for column in kind.columns]
-    version["schema"] = {"openAPIV3Schema": object_schema(kind)}
-    version |= {"served": True, "storage": True}
-    if kind.status:
-        version["subresources"] = {"status": {}}
+    """The CustomResourceDefinition of a kind, the stored version first."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -132,19 +163,30 @@ def definition(kind: Kind) -> JsonSchema:
                 "singular": kind.singular,
             },
             "scope": "Namespaced",
-            "versions": [version],
+            "versions": [_version(kind, kind), *(_version(kind, each) for each in kind.old)],
         },
     }
 
 
-def object_schema(kind: Kind) -> JsonSchema:
+def _version(kind: Kind, of: Kind | OldVersion) -> JsonSchema:
+    version: JsonSchema = {"name": of.version}
+    if kind.columns:
+        version["additionalPrinterColumns"] = [column.render() for column in kind.columns]
+    if isinstance(of, OldVersion):
+        version |= {"deprecated": True, "deprecationWarning": of.warning}
+    version["schema"] = {"openAPIV3Schema": object_schema(of)}
+    version |= {"served": of is kind or (isinstance(of, OldVersion) and of.served), "storage": of is kind}
+    return version | ({"subresources": {"status": {}}} if kind.status else {})
+
+
+def object_schema(of: Kind | OldVersion) -> JsonSchema:
     """The schema of a whole object: its own fields beside apiVersion, kind and metadata."""
     properties = dict(_META)
-    for field in msgspec.structs.fields(kind.model):
+    for field in msgspec.structs.fields(of.model):
         if field.type is not ObjectMeta:
             properties[field.encode_name] = schema_of(field.type)
-    schema: JsonSchema = {"description": _doc(kind.model), "type": "object", "properties": properties}
-    return schema | ({"required": ["spec"]} if kind.spec_required else {})
+    schema: JsonSchema = {"description": _doc(of.model), "type": "object", "properties": properties}
+    return schema | ({"required": ["spec"]} if of.spec_required else {})
 
 
 def schema_of(annotation: Any) -> JsonSchema:
@@ -172,7 +214,8 @@ def _render_collection(info: types.Type) -> JsonSchema | None:
     if isinstance(info, types.DictType):
         return {"type": "object", "additionalProperties": _render(info.value_type)}
     if isinstance(info, types.VarTupleType):
-        return {"type": "array", "items": _render(info.item_type)}
+        items: JsonSchema = {"type": "array", "items": _render(info.item_type)}
+        return items | ({} if info.min_length is None else {"minItems": info.min_length})
     return None
 
 
@@ -212,8 +255,6 @@ def _render_union(info: types.UnionType) -> JsonSchema:
 
 def _render_struct(info: types.StructType) -> JsonSchema:
     schema: JsonSchema = {"description": _doc(info.cls), "type": "object"}
-    if info.cls is LabelSelector:
-        schema["x-kubernetes-map-type"] = "atomic"
     required = sorted(field.encode_name for field in info.fields if field.required)
     if required:
         schema["required"] = required

@@ -1,4 +1,7 @@
-"""A snapshot of resources becomes one Config, or every error in it at once (spec/crds.md 10)."""
+"""A snapshot of resources becomes one Config, or every error in it at once (spec/crds.md 10).
+
+Nothing speaks BGP yet: BGPPeers, BGPAdvertisements, BFDProfiles and Communities are no part of it.
+"""
 
 from __future__ import annotations
 

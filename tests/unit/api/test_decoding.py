@@ -14,7 +14,8 @@ from metallb.api import core, kinds, v1beta1
 from metallb.api.core import EndpointSlice, Node, ObjectMeta, Pod, Service
 from metallb.api.net import ServiceKey
 
-MODELS = (Service, EndpointSlice, Node, Pod, core.Namespace, *(kind.model for kind in kinds.KINDS))
+OLD = tuple(old.model for kind in kinds.KINDS for old in kind.old)
+MODELS = (Service, EndpointSlice, Node, Pod, core.Namespace, *(kind.model for kind in kinds.KINDS), *OLD)
 
 
 def decode(model: type[Any], value: Any) -> Any:
@@ -36,8 +37,8 @@ def filled(info: msgspec.inspect.Type) -> Any:  # noqa: PLR0911  # one line for 
             return {"key": filled(value)}
         case msgspec.inspect.BoolType():
             return True
-        case msgspec.inspect.IntType():
-            return 7
+        case msgspec.inspect.IntType(ge=least):
+            return max(7, least or 0)
         case msgspec.inspect.LiteralType(values=values):
             return values[0]
         case _:

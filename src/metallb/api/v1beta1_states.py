@@ -1,0 +1,92 @@
+"""The resources of `metallb.io/v1beta1` in which MetalLB tells what it does: users read them and write none.
+
+Source: spec/crds.md 8, 9.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from metallb.api.core import Condition, Model, ObjectMeta
+
+
+def _fixed(name: str) -> dict[str, Any]:
+    return {"x-kubernetes-validations": [{"rule": "self == oldSelf", "message": f"{name} can't be changed"}]}
+
+
+class Interface(Model, frozen=True):
+    """An interface of a node."""
+
+    name: Annotated[str, Meta(description="Name of the interface.")] = ""
+
+
+class ServiceL2StatusStatus(Model, frozen=True):
+    """Who announces a Service by ARP and NDP."""
+
+    node: Annotated[str, Meta(description="The node that announces it.", extra_json_schema=_fixed("node"))] = ""
+    service_name: Annotated[str, Meta(description="Name of the Service.", extra_json_schema=_fixed("serviceName"))] = ""
+    service_namespace: Annotated[
+        str, Meta(description="Namespace of the Service.", extra_json_schema=_fixed("serviceNamespace"))
+    ] = ""
+    interfaces: Annotated[
+        tuple[Interface, ...], Meta(description="Interfaces on which it is announced; empty means all.")
+    ] = ()
+
+
+class ServiceL2Status(Model, frozen=True):
+    """Tells which node announces a Service on the local network."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: Annotated[dict[str, Any], Meta(description="Empty.")] = {}
+    status: ServiceL2StatusStatus = ServiceL2StatusStatus()
+
+
+class ServiceBGPStatusStatus(Model, frozen=True):
+    """To whom a node announces a Service by BGP."""
+
+    node: Annotated[str, Meta(description="The node that announces it.", extra_json_schema=_fixed("node"))] = ""
+    service_name: Annotated[str, Meta(description="Name of the Service.", extra_json_schema=_fixed("serviceName"))] = ""
+    service_namespace: Annotated[
+        str, Meta(description="Namespace of the Service.", extra_json_schema=_fixed("serviceNamespace"))
+    ] = ""
+    peers: Annotated[
+        tuple[str, ...],
+        Meta(description="BGPPeers that it is meant for, by name, whether or not their sessions are up."),
+    ] = ()
+
+
+class ServiceBGPStatus(Model, frozen=True):
+    """Tells to which BGPPeers a node announces a Service."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: Annotated[dict[str, Any], Meta(description="Empty.")] = {}
+    status: ServiceBGPStatusStatus = ServiceBGPStatusStatus()
+
+
+class ConfigurationStateStatus(Model, frozen=True):
+    """What one component made of the configuration."""
+
+    result: Annotated[
+        Literal["Valid", "Invalid", "Unknown"] | None,
+        Meta(
+            description="Whether the component could use all of it.",
+            extra_json_schema={"enum": ["Valid", "Invalid", "Unknown"]},
+        ),
+    ] = None
+    error_summary: Annotated[str, Meta(description="What is wrong, a line for each error.")] = ""
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Meta(
+            description="What each part of the component found.",
+            extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = ()
+
+
+class ConfigurationState(Model, frozen=True):
+    """Tells what the controller, or the speaker of one node, makes of the configuration."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    status: ConfigurationStateStatus = ConfigurationStateStatus()
