@@ -19,6 +19,7 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
+from kubelab.apiserver.cel.evaluator import RuleEvaluator
 from kubelab.apiserver.request import Request, Response, User
 from kubelab.apiserver.resources import Settings
 from kubelab.apiserver.server import Options, Server
@@ -29,7 +30,7 @@ VECTORS = Path(__file__).parent.parent / "vectors" / "apiserver"
 REPRODUCED = {
     "access": 28,
     "apply": 29,
-    "crds": 45,
+    "crds": 51,
     "deletion": 25,
     "discovery": 28,
     "patches": 30,
@@ -213,6 +214,7 @@ def new_server(clock: Clock) -> Server:
             draw=chance.randrange,
             keys=TokenKeys.generate(),
             tokens=USERS,
+            rules=RuleEvaluator(),
         )
     )
 

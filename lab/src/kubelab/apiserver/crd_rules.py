@@ -11,6 +11,7 @@ from kubelab.apiserver.crd import is_established
 from kubelab.apiserver.errors import FieldError
 from kubelab.apiserver.resources import Context
 from kubelab.apiserver.schema import structural
+from kubelab.apiserver.schema.rules import Evaluator, NoEvaluator, has_rules
 from kubelab.objects import Object
 
 _COLUMN_TYPES: Final = ("integer", "number", "string", "boolean", "date")
@@ -22,6 +23,9 @@ class DefinitionStrategy(Kind):
     """CustomResourceDefinition (apiextensions.k8s.io/v1)."""
 
     has_generation = True
+
+    def __init__(self, evaluator: Evaluator | None = None) -> None:
+        self._evaluator = evaluator or NoEvaluator()
 
     def default(self, obj: Object) -> None:
         """Names that follow from the kind; no conversion."""
@@ -58,7 +62,8 @@ class DefinitionStrategy(Kind):
         """Names, versions and their schemas."""
         spec = obj["spec"]
         found = _name_errors(obj, spec)
-        found += _version_errors(spec)
+        versions = _version_errors(spec)
+        found += versions or _validation_rule_errors(spec, self._evaluator)
         found += _conversion_errors(spec["conversion"])
         return found
 
@@ -152,6 +157,17 @@ def _schema_path(versions: list[Object], path: str) -> str:
     schemas = [fields.entries(one.get("schema")) for one in versions]
     shared = all(one == schemas[0] for one in schemas)
     return "spec.validation.openAPIV3Schema" if shared else f"{path}.schema.openAPIV3Schema"
+
+
+def _validation_rule_errors(spec: Object, evaluator: Evaluator) -> list[FieldError]:
+    """Validation rules that do not compile; of a schema that versions share, once."""
+    versions = fields.items(spec.get("versions"))
+    found: list[FieldError] = []
+    for number, version in enumerate(versions):
+        schema = structural.schema_of(version["schema"]["openAPIV3Schema"])
+        if has_rules(schema):
+            found += evaluator.compile_errors(schema, _schema_path(versions, f"spec.versions[{number}]"))
+    return list(dict.fromkeys(found))
 
 
 def _one_version_errors(version: Object, path: str, schema_path: str) -> list[FieldError]:

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import uvloop
 
+from kubelab.apiserver.cel.evaluator import RuleEvaluator
 from kubelab.apiserver.http import Credentials, Shell, inherited, listen
 from kubelab.apiserver.kubelets import ClientFiles, Kubelets
 from kubelab.apiserver.request import User
@@ -105,6 +106,7 @@ async def serve(config: Config, stop: asyncio.Event, ready: Callable[[], None] |
                 keys=keys,
                 tokens={token: User(one.name, one.groups, one.uid) for token, one in config.tokens.items()},
                 kubelet=kubelets,
+                rules=RuleEvaluator(),
             )
         )
         credentials = Credentials(Path(files.ca), Path(files.cert), Path(files.key))

@@ -81,7 +81,10 @@ class Server:
 
     def __init__(self, options: Options | None = None) -> None:
         given = options or Options()
-        strategies: dict[GroupResource, Strategy] = {CRDS: crd_rules.DefinitionStrategy(), **builtin.strategies()}
+        strategies: dict[GroupResource, Strategy] = {
+            CRDS: crd_rules.DefinitionStrategy(given.rules),
+            **builtin.strategies(),
+        }
         self.state = State(
             registry=Registry(catalogue(), strategies),
             storage=Storage(given.ring),
