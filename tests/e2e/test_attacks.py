@@ -417,3 +417,19 @@ async def test_an_interface_that_comes_later_answers_too(cluster: Any) -> None:
         await cluster.until(answered, "an answer on the new interface", 15.0)
     finally:
         await cluster.lab.run(f"node/{node}", ["ip", "link", "del", "eth7"])
+
+
+async def test_an_address_that_no_advertisement_covers_is_said_by_one_node(cluster: Any) -> None:
+    (advertisement,) = await cluster.items("l2advertisements", NAMESPACE)
+    name = advertisement["metadata"]["name"]
+    await cluster.kubectl("delete", "l2advertisement", "-n", NAMESPACE, name)
+    try:
+        await cluster.apply(cluster.load_balancer("mute", "web"))
+        (address,) = await cluster.until(lambda: cluster.addresses("mute"), "an address")
+        (said,) = await cluster.until(lambda: cluster.events("mute", "announceFailed"), "an event")
+        assert "no L2Advertisement announces pool 'first'" in said
+        assert not (await arping(cluster, "client", "eth0", address))["answered"]
+    finally:
+        fresh = {"name": name, "namespace": NAMESPACE}
+        await cluster.apply({**advertisement, "metadata": fresh})
+    assert await cluster.until(lambda: cluster.fetch(address), "an answer")

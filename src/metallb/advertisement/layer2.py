@@ -95,8 +95,9 @@ def decide(
     subject = _subject(service, config, cluster)
     if not isinstance(subject, _Subject):
         return Withhold(subject)
-    everyone = _candidates(subject.advertisements, cluster)
-    witness = elect(everyone, subject.addresses[0], {})
+    selected = _selected(subject.advertisements, cluster)
+    everyone = {node for node in selected if cluster.available(node)}
+    witness = elect(everyone or selected, subject.addresses[0], {})
     if not any(endpoint.can_serve for endpoint in endpoints):
         return Withhold(NoServingEndpoint(witness))
     local = service.spec.external_traffic_policy == "Local"
@@ -119,7 +120,8 @@ def _subject(service: Service, config: Config, cluster: Cluster) -> _Subject | R
     if pool is None:
         return AddressForeign(shown)
     advertisements = tuple(each for each in pool.l2 if each.selects_service(service.metadata.labels))
-    return _refusal(service, pool.name, advertisements, cluster) or _Subject(addresses, advertisements)
+    subject = _Subject(addresses, advertisements)
+    return _refusal(service, pool.name, subject, cluster) or subject
 
 
 def interfaces_of(advertisements: Iterable[L2Advertisement], cluster: Cluster) -> frozenset[InterfaceName]:
@@ -136,23 +138,20 @@ def _parse(shown: Iterable[str]) -> tuple[Address, ...]:
         return ()
 
 
-def _refusal(service: Service, pool: str, advertisements: Sequence[L2Advertisement], cluster: Cluster) -> Reason | None:
+def _refusal(service: Service, pool: str, subject: _Subject, cluster: Cluster) -> Reason | None:
+    witness = elect(cluster.live, subject.addresses[0], {})
     if any(name in service.metadata.annotations for name in SHARING_ANNOTATIONS):
-        for each in advertisements:
+        for each in subject.advertisements:
             if each.service_selectors:
-                return SharedWithSelectors(each.name)
+                return SharedWithSelectors(each.name, witness)
     mine = cluster.labels(cluster.me)
-    if not any(each.selects_node(mine) for each in advertisements):
-        return NoAdvertisement(pool)
-    return None
+    if any(each.selects_node(mine) for each in subject.advertisements):
+        return None
+    return NoAdvertisement(pool, None if _selected(subject.advertisements, cluster) else witness)
 
 
-def _candidates(advertisements: Sequence[L2Advertisement], cluster: Cluster) -> set[NodeName]:
-    return {
-        node
-        for node in cluster.live
-        if cluster.available(node) and any(each.selects_node(cluster.labels(node)) for each in advertisements)
-    }
+def _selected(advertisements: Sequence[L2Advertisement], cluster: Cluster) -> set[NodeName]:
+    return {node for node in cluster.live if any(each.selects_node(cluster.labels(node)) for each in advertisements)}
 
 
 def _scores(

@@ -56,10 +56,11 @@ class NoServingEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class NoAdvertisement:
-    """No L2Advertisement covers pool, Service and this node."""
+    """No L2Advertisement covers pool, Service and this node. `witness`: see `NoCandidate`; None while others may."""
 
     code = "noMatchingAdvertisement"
     pool: str
+    witness: NodeName | None = None
 
     def __str__(self) -> str:
         """Names the pool."""
@@ -68,10 +69,11 @@ class NoAdvertisement:
 
 @dataclass(frozen=True, slots=True)
 class SharedWithSelectors:
-    """A Service that may share its address is matched by service selectors."""
+    """A Service that may share its address is matched by service selectors. `witness`: see `NoCandidate`."""
 
     code = "sharedIPWithServiceSelector"
     advertisement: str
+    witness: NodeName | None = None
 
     def __str__(self) -> str:
         """Names the advertisement."""

@@ -11,7 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from metallb.advertisement.layer2 import Announce, Cluster, Decision, Withhold, decide
-from metallb.advertisement.reasons import NoCandidate, NoInterface, NoServingEndpoint, Reason
+from metallb.advertisement.reasons import (
+    NoAdvertisement,
+    NoCandidate,
+    NoInterface,
+    NoServingEndpoint,
+    Reason,
+    SharedWithSelectors,
+)
 from metallb.api import v1beta1
 from metallb.api.core import Endpoint, EndpointSlice, Node, Pod, Service
 from metallb.api.net import NodeName, ServiceKey
@@ -192,6 +199,6 @@ class ServiceSpeaker:
 
     def _tells(self, reason: Reason) -> bool:
         """Whether this node is the one to tell people: every node comes to a reason, an event is wanted once."""
-        if isinstance(reason, NoCandidate | NoServingEndpoint):
+        if isinstance(reason, NoAdvertisement | NoCandidate | NoServingEndpoint | SharedWithSelectors):
             return reason.witness == self._settings.node
         return isinstance(reason, NoInterface)

@@ -146,12 +146,21 @@ def test_candidates(service: Service, nodes: list[Node], changes: dict[str, Any]
         assert isinstance(decision, Announce) is (me == winner)
 
 
+def test_where_every_node_is_excluded_one_of_them_says_so(service: Service) -> None:
+    nodes = {each: node(each, **{EXCLUDE_LABEL: ""}) for each in (A, B, C)}
+    for me in (A, B, C):
+        decision = decide(service, [ready()], config(EVERYWHERE), replace(CLUSTER, me=me, nodes=nodes))
+        assert decision == Withhold(reasons.NoCandidate(local=False, witness=B))
+
+
 class TestAdvertisements:
     nodes = {each.name: each for each in (node(A, zone="a"), node(B, zone="b"), node(C, zone="a"))}
     cluster = replace(CLUSTER, nodes=nodes)
 
     def test_none_means_not_announced(self, service: Service) -> None:
-        assert decide(service, [ready()], config(), self.cluster) == Withhold(reasons.NoAdvertisement("first"))
+        for me in (A, B, C):
+            decision = decide(service, [ready()], config(), replace(self.cluster, me=me))
+            assert decision == Withhold(reasons.NoAdvertisement("first", witness=B)), "one node tells for all"
 
     def test_node_selectors_restrict_the_candidates(self, service: Service) -> None:
         zone = config(L2Advertisement("zone", node_selectors=(selector(zone="a"),)))
@@ -169,7 +178,7 @@ class TestAdvertisements:
         only = config(L2Advertisement("gold", service_selectors=(selector(tier="gold"),)), EVERYWHERE)
         sharing = make_service(ips=(ADDRESS,), labels={"tier": "gold"}, annotations={"metallb.io/allow-shared-ip": "k"})
         decision = decide(sharing, [ready()], only, self.cluster)
-        assert decision == Withhold(reasons.SharedWithSelectors("gold"))
+        assert decision == Withhold(reasons.SharedWithSelectors("gold", witness=B))
 
     def test_preferred_nodes_win_and_weights_add_up(self, service: Service) -> None:
         preferring = (

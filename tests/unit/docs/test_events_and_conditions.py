@@ -9,7 +9,13 @@ from typing import get_args
 
 import pytest
 
-from metallb.advertisement.reasons import NoCandidate, NoInterface, NoServingEndpoint
+from metallb.advertisement.reasons import (
+    NoAdvertisement,
+    NoCandidate,
+    NoInterface,
+    NoServingEndpoint,
+    SharedWithSelectors,
+)
 from metallb.advertisement.reasons import Reason as Unannounced
 from metallb.allocator.reasons import (
     AddressTaken,
@@ -63,6 +69,8 @@ TOLD: list[tuple[Unannounced, str]] = [
     (NoCandidate(local=True), "no node has both a speaker and a ready endpoint (externalTrafficPolicy Local)"),
     (NoCandidate(local=False), "no node with a speaker may announce"),
     (NoInterface((InterfaceName("eth9"),)), "this node has none of the interfaces"),
+    (NoAdvertisement("a"), "no L2Advertisement announces pool 'a' for this Service from this node"),
+    (SharedWithSelectors("a"), "L2Advertisement 'a' has service selectors, which exclude Services with the annotation"),
 ]
 
 
