@@ -11,6 +11,8 @@ from metallb.api.net import Address
 from metallb.transports.bpf import Instruction, attach
 
 _LONGEST_FRAME = 2048
+_QUEUE_BYTES = 1 << 22
+"""Asked for, each way; the kernel gives what its limits allow. Small frames cost it some 800 bytes each."""
 _GROUP_SOCKET_FULL = frozenset({errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -25,6 +27,8 @@ class PacketSocket:
         """
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         try:
+            for queue in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                self._socket.setsockopt(socket.SOL_SOCKET, queue, _QUEUE_BYTES)
             attach(self._socket, program)
             self._socket.bind((interface, ethertype))
         except OSError:

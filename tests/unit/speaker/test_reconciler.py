@@ -1,0 +1,423 @@
+"""What a speaker announces and withdraws when Services, endpoints, nodes, pods or the configuration change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+
+from metallb.advertisement import reasons
+from metallb.advertisement.election import elect
+from metallb.advertisement.layer2 import EXCLUDE_LABEL, Announce
+from metallb.api import v1beta1
+from metallb.api.core import (
+    Condition,
+    Endpoint,
+    EndpointConditions,
+    EndpointSlice,
+    LabelSelector,
+    Node,
+    NodeStatus,
+    ObjectMeta,
+    Pod,
+    PodSpec,
+    PodStatus,
+    Service,
+)
+from metallb.api.net import Address, InterfaceName, NodeName, ServiceKey
+from metallb.kube.objects import Key, key_of
+from metallb.kube.store import Store
+from metallb.speaker.reconciler import PATIENCE_S, SLICES_BY_SERVICE, Outlets, ServiceSpeaker, Settings, Stores
+
+A, B, C = map(NodeName, ("node-a", "node-b", "node-c"))
+WEB = ServiceKey("default", "web")
+ADDRESS = "10.0.0.1"  # node-b wins it, then node-a, then node-c
+KINDS = {"IPAddressPool": "pools", "L2Advertisement": "l2_advertisements"}
+
+
+@dataclass
+class FakeAnnouncer:
+    """Remembers what it was told; `changes` counts what was no repetition."""
+
+    interface_names: frozenset[InterfaceName] = frozenset({InterfaceName("eth0")})
+    announced: dict[ServiceKey, Announce] = field(default_factory=dict)
+    changes: int = 0
+
+    def announce(self, service: ServiceKey, wanted: Announce | None) -> bool:
+        if self.announced.get(service) == wanted:
+            return False
+        self.changes += 1
+        if wanted is None:
+            del self.announced[service]
+        else:
+            self.announced[service] = wanted
+        return True
+
+
+@dataclass
+class World:
+    """The caches of one speaker, and what it said to the outside."""
+
+    me: NodeName
+    version: int = 0
+    now: float = 100.0
+    announcer: FakeAnnouncer = field(default_factory=FakeAnnouncer)
+    said: list[str] = field(default_factory=list)
+    stale: list[bool] = field(default_factory=list)
+    stores: Stores = field(
+        default_factory=lambda: Stores(
+            services=Store(),
+            slices=Store({SLICES_BY_SERVICE: lambda each: [str(each.service)] if each.service else []}),
+            nodes=Store(),
+            speakers=Store(),
+            pools=Store(),
+            l2_advertisements=Store(),
+        )
+    )
+    speaker: ServiceSpeaker = field(init=False)
+
+    def __post_init__(self) -> None:
+        announcer: Any = self.announcer
+        outlets = Outlets(
+            announced=lambda service, _announce: self.said.append(f"announced {service.key}"),
+            withdrawn=lambda key: self.said.append(f"withdrawn {key}"),
+            unannounced=lambda service, reason: self.said.append(f"unannounced {service.key}: {reason.code}"),
+            config_loaded=lambda: self.said.append("loaded"),
+            config_stale=self.stale.append,
+            observe=lambda _outcome: None,
+        )
+        self.speaker = ServiceSpeaker(Settings(self.me), self.stores, announcer, outlets, clock=lambda: self.now)
+
+    async def put(self, *items: Any) -> None:
+        """Objects appear or change, and the wiring of main.py does its part."""
+        for item in items:
+            self.version += 1
+            metadata = msgspec.structs.replace(item.metadata, resource_version=str(self.version))
+            named = msgspec.structs.replace(item, metadata=metadata)
+            match named:
+                case Service():
+                    self.stores.services.put(named)
+                    self.speaker.services.add(Key(*named.key))
+                case EndpointSlice():
+                    self.stores.slices.put(named)
+                    if named.service:
+                        self.speaker.services.add(Key(*named.service))
+                case Node():
+                    self.stores.nodes.put(named)
+                    self.speaker.review_all()
+                case Pod():
+                    self.stores.speakers.put(named)
+                    self.speaker.review_all()
+                case v1beta1.IPAddressPool():
+                    self.stores.pools.put(named)
+                    self.speaker.reload()
+                case v1beta1.L2Advertisement():
+                    self.stores.l2_advertisements.put(named)
+                    self.speaker.reload()
+        await self.rest()
+
+    async def remove(self, kind: str, key: Key) -> None:
+        store: Store[Any] = getattr(self.stores, kind)
+        store.remove(key)
+        if kind == "services":
+            self.speaker.services.add(key)
+        elif kind in {"pools", "l2_advertisements"}:
+            self.speaker.reload()
+        else:
+            self.speaker.review_all()
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Everything that is due is done; what is only scheduled waits for the clock."""
+        turns = 0
+        while turns < 20:
+            busy = self.speaker.config.depth or self.speaker.services.depth
+            turns = 0 if busy else turns + 1
+            await asyncio.sleep(0)
+
+    async def wait(self, seconds: float) -> None:
+        """Time passes, and the queue's timers with it."""
+        self.now += seconds
+        for key in list(map(key_of, self.stores.services.values())):
+            self.speaker.services.add(key)
+        await self.rest()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[World]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self.speaker.config.run()), group.create_task(self.speaker.services.run())]
+            yield self
+            for task in tasks:
+                task.cancel()
+
+    @property
+    def announced(self) -> list[str]:
+        return sorted(key.name for key in self.announcer.announced)
+
+
+def pod(node: NodeName, *, ready: bool = True, deleted: str | None = None) -> Pod:
+    metadata = ObjectMeta(name=f"speaker-{node}", namespace="metallb-system", deletion_timestamp=deleted)
+    conditions = (Condition(type="Ready", status=str(ready)),)
+    return Pod(metadata, PodSpec(node), PodStatus("Running", conditions))
+
+
+def node(name: NodeName, *, unavailable: bool = False, **labels: str) -> Node:
+    conditions = (Condition(type="NetworkUnavailable", status="True"),) if unavailable else ()
+    return Node(ObjectMeta(name=name, labels=labels), NodeStatus(conditions))
+
+
+def slice_of(name: str, nodes: Iterable[NodeName], *, ready: bool = True, part: str = "1") -> EndpointSlice:
+    labels = {"kubernetes.io/service-name": name}
+    endpoints = tuple(Endpoint(EndpointConditions(ready=ready), each) for each in nodes)
+    return EndpointSlice(ObjectMeta(name=f"{name}-{part}", namespace="default", labels=labels), endpoints or None)
+
+
+@pytest.fixture
+async def world(
+    make_service: Callable[..., Service], make_pool: Callable[..., Any], make_l2: Callable[..., Any]
+) -> AsyncIterator[World]:
+    """Three nodes with speakers, one pool announced everywhere, one Service with its address; we are node-b."""
+    async with World(B).running() as made:
+        await made.put(*map(node, (A, B, C)), *map(pod, (A, B, C)))
+        await made.put(make_service("web", ips=(ADDRESS,)), slice_of("web", [A, B, C]))
+        assert made.announced == [], "no configuration, no announcement"
+        await made.put(make_pool("first", "10.0.0.0/24"), make_l2())
+        assert made.announced == ["web"]
+        made.said.clear()
+        yield made
+
+
+async def test_the_elected_node_announces_and_says_so_once(world: World, make_service: Callable[..., Service]) -> None:
+    await world.put(make_service("web", ips=(ADDRESS,), labels={"x": "y"}))
+    world.speaker.review_all()
+    await world.rest()
+    assert world.said == []
+    assert world.announcer.announced[WEB] == Announce((Address.parse(ADDRESS),), frozenset())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"kind": "ClusterIP"}, id="another type"),
+        pytest.param({"ips": ()}, id="the address is gone"),
+        pytest.param({"ips": ("192.0.2.1",)}, id="a foreign address"),
+        pytest.param({"lb_class": "x"}, id="another class"),
+    ],
+)
+async def test_a_service_that_changes_is_withdrawn(
+    world: World, make_service: Callable[..., Service], change: dict[str, Any]
+) -> None:
+    await world.put(make_service("web", **{"ips": (ADDRESS,), **change}))
+    assert (world.announced, world.said) == ([], ["withdrawn default/web"])
+
+
+async def test_a_service_that_goes_is_withdrawn_and_forgotten(world: World) -> None:
+    await world.remove("services", Key(*WEB))
+    assert (world.announced, world.said) == ([], ["withdrawn default/web"])
+    assert world.speaker.state.withheld == {}
+
+
+async def test_another_address_of_the_service_is_announced_instead(
+    world: World, make_service: Callable[..., Service]
+) -> None:
+    mine = next(f"10.0.0.{n}" for n in range(2, 200) if elect((A, B, C), Address.parse(f"10.0.0.{n}"), {}) == B)
+    await world.put(make_service("web", ips=(mine,)))
+    assert world.announcer.announced[WEB].addresses == (Address.parse(mine),)
+
+
+class TestEndpoints:
+    async def test_the_last_one_that_goes_withdraws(self, world: World) -> None:
+        await world.put(slice_of("web", [A], ready=False))
+        assert world.announced == []
+        assert isinstance(world.speaker.state.withheld[WEB], reasons.NoServingEndpoint)
+        await world.put(slice_of("web", [A]))
+        assert world.announced == ["web"]
+
+    async def test_a_slice_with_null_endpoints_is_an_empty_one(self, world: World) -> None:
+        await world.put(slice_of("web", []))
+        assert world.announced == []
+
+    async def test_one_of_several_slices_is_enough(self, world: World) -> None:
+        await world.put(slice_of("web", [A], part="2"), slice_of("web", []))
+        assert world.announced == ["web"]
+
+    async def test_local_traffic_follows_them(self, world: World, make_service: Callable[..., Service]) -> None:
+        await world.put(make_service("web", ips=(ADDRESS,), traffic="Local"), slice_of("web", [A]))
+        assert world.announced == []
+        await world.put(slice_of("web", [A, B]))
+        assert world.announced == ["web"]
+
+
+class TestNodes:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param(node(B, unavailable=True), id="no network"),
+            pytest.param(node(B, **{EXCLUDE_LABEL: ""}), id="excluded"),
+        ],
+    )
+    async def test_ours_that_may_not_announce_any_more_withdraws(self, world: World, change: Node) -> None:
+        await world.put(change)
+        assert world.announced == []
+        await world.put(node(B))
+        assert world.announced == ["web"]
+
+    async def test_selectors_follow_labels(self, world: World, make_l2: Callable[..., Any]) -> None:
+        await world.put(make_l2(node_selectors=(LabelSelector(match_labels={"zone": "x"}),)))
+        assert world.announced == []
+        await world.put(node(B, zone="x"))
+        assert world.announced == ["web"]
+
+
+class TestTelling:
+    @pytest.mark.parametrize("me", [A, B, C])
+    async def test_of_all_nodes_one_says_that_nothing_serves(
+        self,
+        me: NodeName,
+        make_service: Callable[..., Service],
+        make_pool: Callable[..., Any],
+        make_l2: Callable[..., Any],
+    ) -> None:
+        async with World(me).running() as world:
+            await world.put(make_pool("first", "10.0.0.0/24"), make_l2(), *map(pod, (A, B, C)))
+            await world.put(make_service("web", ips=(ADDRESS,)))
+            await world.wait(PATIENCE_S)
+            told = [each for each in world.said if each.startswith("unannounced")]
+            assert told == (["unannounced default/web: notOwner"] if me == B else [])
+
+    async def test_a_service_that_goes_is_not_talked_about_any_more(self, world: World) -> None:
+        await world.put(slice_of("web", []))
+        await world.remove("services", Key(*WEB))
+        await world.wait(PATIENCE_S)
+        assert world.said == ["withdrawn default/web"]
+
+
+class TestPods:
+    async def test_of_a_better_node_takes_over_and_its_death_gives_back(
+        self, make_service: Callable[..., Service], make_pool: Callable[..., Any], make_l2: Callable[..., Any]
+    ) -> None:
+        async with World(A).running() as world:
+            await world.put(make_pool("first", "10.0.0.0/24"), make_l2(), pod(A), pod(C))
+            await world.put(make_service("web", ips=(ADDRESS,)), slice_of("web", [A]))
+            assert world.announced == ["web"]
+            await world.put(pod(B))
+            assert (world.announced, world.speaker.state.withheld[WEB]) == ([], reasons.OtherNode(B))
+            await world.put(pod(B, ready=False))
+            assert world.announced == ["web"]
+            await world.put(pod(B))
+            await world.remove("speakers", Key("metallb-system", f"speaker-{B}"))
+            assert world.announced == ["web"]
+
+    async def test_our_own_on_its_way_out_hands_over(self, world: World) -> None:
+        await world.put(pod(B, deleted="2026-01-01T00:00:00Z"))
+        assert (world.announced, world.speaker.state.withheld[WEB]) == ([], reasons.OtherNode(A))
+
+    async def test_without_any_one_node_says_so_and_none_announces(self, world: World) -> None:
+        await world.put(pod(A, ready=False), pod(B, ready=False), pod(C, ready=False))
+        assert world.announced == []
+        assert world.speaker.state.withheld[WEB] == reasons.NoCandidate(local=False, witness=None)
+
+
+class TestConfiguration:
+    async def test_a_bad_one_leaves_the_last_one_in_force(
+        self, world: World, make_pool: Callable[..., Any], make_service: Callable[..., Service]
+    ) -> None:
+        await world.put(make_pool("second", "10.0.0.0/24"))
+        assert world.stale[-1] is True
+        world.speaker.review_all()
+        await world.rest()
+        assert world.announced == ["web"]
+        await world.remove("pools", Key("metallb-system", "second"))
+        assert world.stale[-1] is False
+        assert world.said == [], "the same configuration as before loads nothing"
+
+    async def test_a_pool_that_goes_withdraws(self, world: World) -> None:
+        await world.remove("pools", Key("metallb-system", "first"))
+        assert (world.announced, world.said) == ([], ["loaded", "withdrawn default/web"])
+
+    async def test_an_advertisement_that_goes_withdraws(self, world: World) -> None:
+        await world.remove("l2_advertisements", Key("metallb-system", "all"))
+        assert world.announced == []
+        assert world.speaker.state.withheld[WEB] == reasons.NoAdvertisement("first", witness=B)
+
+    async def test_an_advertisement_that_does_not_reach_any_pool_changes_nothing(
+        self, world: World, make_l2: Callable[..., Any]
+    ) -> None:
+        await world.put(make_l2("nowhere", ip_address_pools=("nosuch",)))
+        assert world.said == []
+
+
+class TestInterfaces:
+    async def test_that_the_node_has_are_announced_on(self, world: World, make_l2: Callable[..., Any]) -> None:
+        await world.put(make_l2(interfaces=("eth0", "eth9")))
+        assert world.announcer.announced[WEB].interfaces == {"eth0", "eth9"}
+
+    async def test_that_the_node_lacks_are_told_once_it_lasts_and_not_announced(
+        self, world: World, make_l2: Callable[..., Any]
+    ) -> None:
+        await world.put(make_l2(interfaces=("eth9",)))
+        await world.wait(PATIENCE_S - 1)
+        assert world.announced == []
+        assert world.said == ["loaded", "withdrawn default/web"]
+        await world.wait(1)
+        await world.wait(100)
+        assert world.said[2:] == ["unannounced default/web: noInterface"]
+
+    async def test_that_come_back_in_time_are_no_trouble_for_anybody(
+        self, world: World, make_l2: Callable[..., Any]
+    ) -> None:
+        await world.put(make_l2(interfaces=("eth9",)))
+        await world.put(make_l2(interfaces=("eth0",)))
+        await world.wait(100)
+        assert not any(each.startswith("unannounced") for each in world.said)
+
+    async def test_that_appear_are_announced_on(self, world: World, make_l2: Callable[..., Any]) -> None:
+        await world.put(make_l2(interfaces=("eth9",)))
+        world.announcer.interface_names = frozenset({InterfaceName("eth9")})
+        world.speaker.review_all()
+        await world.rest()
+        assert world.announced == ["web"]
+
+
+async def test_a_second_look_at_thousands_changes_nothing(world: World, make_service: Callable[..., Service]) -> None:
+    services = [make_service(f"s{n}", ips=(f"10.0.0.{n % 250 + 2}",)) for n in range(1000)]
+    for each in services:
+        world.version += 1
+        metadata = msgspec.structs.replace(each.metadata, resource_version=str(world.version))
+        world.stores.services.put(msgspec.structs.replace(each, metadata=metadata))
+        world.stores.slices.put(slice_of(each.metadata.name, [A]))
+    world.speaker.review_all()
+    await world.rest()
+    mine = [
+        each for each in services if elect((A, B, C), Address.parse(each.status.load_balancer.ingress[0].ip), {}) == B
+    ]
+    assert len(world.announcer.announced) == len(mine) + 1
+    before = world.announcer.changes
+    world.speaker.review_all()
+    await world.rest()
+    assert world.announcer.changes == before
+
+
+async def test_a_service_that_is_announced_without_being_in_the_cache_is_withdrawn_at_the_next_look(
+    world: World,
+) -> None:
+    """Its deletion was missed: level, not edge."""
+    world.stores.services.remove(Key(*WEB))
+    world.speaker.review_all()
+    await world.rest()
+    assert world.announced == []
+
+
+async def test_an_outage_of_the_api_changes_nothing(world: World) -> None:
+    """Caches keep what they have: nothing is put in line, and a look at everything ends as before."""
+    before = dict(world.announcer.announced)
+    world.speaker.review_all()
+    world.speaker.reload()
+    await world.rest()
+    assert world.announcer.announced == before
+    assert world.said == []
