@@ -153,6 +153,36 @@ async def test_objects_go_with_their_definition(client: ApiClient, namespace: st
     assert caught.value.code == 404
 
 
+async def test_validation_rules_hold(client: ApiClient, namespace: str, widgets: Resource) -> None:
+    await client.create(widgets, widget(widgets, "a", size=2), namespace)
+    crd = await client.get(CRDS, f"widgets.{widgets.group}")
+    rule = {"rule": "self >= oldSelf", "message": "may only grow"}
+    for version in crd["spec"]["versions"]:
+        size = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["size"]
+        size["x-kubernetes-validations"] = [rule]
+    await client.update(CRDS, crd)
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            await client.patch(widgets, "a", {"spec": {"size": 9}}, namespace)
+            try:
+                await client.patch(widgets, "a", {"spec": {"size": 1}}, namespace)
+            except ApiFailure as failure:
+                assert failure.code == 422
+                assert "spec.size: Invalid value: 1: may only grow" in failure.message
+                break
+
+
+async def test_a_rule_that_does_not_compile_is_refused(client: ApiClient, widgets: Resource) -> None:
+    crd = await client.get(CRDS, f"widgets.{widgets.group}")
+    for version in crd["spec"]["versions"]:
+        schema = version["schema"]["openAPIV3Schema"]
+        schema["x-kubernetes-validations"] = [{"rule": "self.spec.nope > 1"}]
+    with pytest.raises(ApiFailure) as caught:
+        await client.update(CRDS, crd)
+    assert caught.value.code == 422
+    assert "compilation failed: ERROR: <input>:1:10: undefined field 'nope'" in caught.value.message
+
+
 async def test_a_new_schema_holds_for_new_writes(client: ApiClient, namespace: str, widgets: Resource) -> None:
     await client.create(widgets, widget(widgets, "a", size=5), namespace)
     crd = await client.get(CRDS, f"widgets.{widgets.group}")

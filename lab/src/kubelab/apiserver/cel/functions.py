@@ -12,7 +12,7 @@ from typing import Any, Final
 from kubelab.apiserver.cel import lists, named_formats, networks, quantities, texts
 from kubelab.apiserver.cel.overloads import Function, NoOverload, Overload, Table, dispatcher
 
-MACROS: Final = frozenset({"all", "exists", "exists_one", "filter", "map", "optMap", "optFlatMap"})
+MACROS: Final = frozenset({"all", "exists", "exists_one", "filter", "map", "optMap"})
 """Methods whose first argument is the name of a variable."""
 STANDARD: Final = frozenset(
     [
@@ -92,9 +92,6 @@ def _optional(optional: Any) -> Table:
             return optional.of(value[name]) if 0 <= name < len(value) else optional.none()
         raise NoOverload("no such overload")
 
-    def first(values: list[Any]) -> Any:
-        return values[0] if values and is_optional(values[0]) else optional.none()
-
     return {
         "optionalField_": [((anything, anything), field)],
         "optionalIndex_": [((anything, anything), field)],
@@ -102,7 +99,6 @@ def _optional(optional: Any) -> Table:
         "optionalFromList_": [
             ((_is_list,), lambda values: optional.of(values[0]) if values else optional.none()),
         ],
-        "optionalFlat_": [((_is_list,), first)],
     }
 
 

@@ -11,7 +11,8 @@ from typing import Final
 
 _WORD: Final = re.compile(
     r"""(?P<space>\s+|//[^\n]*)
-    |(?P<text>[rRbB]{0,2}(?:\"{3}(?:\\.|.)*?\"{3}|'{3}(?:\\.|.)*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
+    |(?P<text>(?:[rR][bB]?|[bB][rR])(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"[^"\n]*"|'[^'\n]*')
+    |[bB]?(?:\"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
     |(?P<number>0[xX][0-9a-fA-F]+[uU]?|(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?[uU]?)
     |(?P<name>[A-Za-z_]\w*|`[^`\n]+`)
     |(?P<sign>\.\?|\[\?|&&|\|\||[=!<>]=|.)""",
@@ -125,10 +126,8 @@ def _rewrite_name(words: list[Word], number: int, parts: list[str], pairs: dict[
     elif name := prefixed(words, number):
         if text not in _BUILT_IN_NAMESPACES:
             parts[number : number + 3] = [f"{text}_{name}", "", ""]
-    elif text in {"optMap", "optFlatMap"} and dotted and number + 1 in pairs:
-        parts[number] = "optionalToList_().map"
-        ending = "optionalFromList_" if text == "optMap" else "optionalFlat_"
-        parts[pairs[number + 1]] = f").{ending}()"
+    elif text == "optMap" and dotted and number + 1 in pairs:
+        parts[number], parts[pairs[number + 1]] = "optionalToList_().map", ").optionalFromList_()"
 
 
 def _rewrite_selection(words: list[Word], number: int, parts: list[str]) -> None:
