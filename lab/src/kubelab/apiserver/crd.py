@@ -13,6 +13,7 @@ from kubelab.apiserver.builtin import fields
 from kubelab.apiserver.resources import ResourceInfo, Subresource
 from kubelab.apiserver.schema import structural
 from kubelab.apiserver.schema.model import Schema
+from kubelab.apiserver.schema.rules import has_rules
 from kubelab.objects import GroupResource, GroupVersionKind, Object
 
 CRDS: Final = GroupResource("apiextensions.k8s.io", "customresourcedefinitions")
@@ -44,6 +45,8 @@ class CustomVersion:
     deprecation: str
     """The warning that goes with each answer; empty for versions that are not deprecated."""
     selectable_fields: tuple[str, ...]
+    ruled: bool
+    """Whether the type has validation rules: looked for once, not with every write."""
 
 
 def infos(definition: Object) -> list[ResourceInfo]:
@@ -85,15 +88,17 @@ def _custom(definition: Object, spec: Object, version: Object) -> CustomVersion:
     raw = fields.entries(version.get("schema")).get("openAPIV3Schema") or {}
     parts = fields.entries(version.get("subresources"))
     scale = parts.get("scale")
+    schema = structural.schema_of(raw)
     return CustomVersion(
         definition=definition["metadata"]["name"],
-        schema=structural.schema_of(raw),
+        schema=schema,
         raw_schema=raw,
         columns=tuple(fields.items(version.get("additionalPrinterColumns"))),
         status=parts.get("status") is not None,
         scale=None if scale is None else _scale(scale),
         deprecation=_deprecation(spec, version),
         selectable_fields=tuple(one["jsonPath"] for one in fields.items(version.get("selectableFields"))),
+        ruled=has_rules(schema),
     )
 
 

@@ -115,7 +115,7 @@ def custom_errors(call: Call, obj: Object, old: Object | None) -> list[FieldErro
     before = MISSING if old is None else old
     found = validate.validate_values(schema, obj, old=before)
     found += validate.validate_lists(schema, obj, old=before)
-    if rules.has_rules(schema):
+    if call.resource.custom.ruled:
         found += rules.check_rules(call.state.rules, schema, obj, old, found)
     return found
 
