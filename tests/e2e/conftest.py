@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -150,12 +150,24 @@ ADVERTISEMENT = {
 
 
 @pytest.fixture(scope="session")
-def cluster(lab: Lab) -> Cluster:
+def installed(lab: Lab) -> Cluster:
     """The shared lab with the operator, MetalLB, a pool, an advertisement and a web server on two nodes."""
     made = Cluster(lab)
-    with ThreadPoolExecutor(1) as apart:  # the tests' event loop is not this fixture's
-        apart.submit(asyncio.run, prepare(made)).result()
+    apart(prepare(made))
     return made
+
+
+@pytest.fixture
+def cluster(installed: Cluster) -> Cluster:
+    """The same, once what the test before has stirred up has come to rest."""
+    apart(settle(installed))
+    return installed
+
+
+def apart(work: Coroutine[Any, Any, None]) -> None:
+    """Runs a fixture's work on an event loop of its own: the tests' is not there yet."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
 
 
 async def prepare(cluster: Cluster) -> None:
@@ -163,4 +175,8 @@ async def prepare(cluster: Cluster) -> None:
     await cluster.apply(METALLB)
     await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
     await cluster.apply(POOL, ADVERTISEMENT, cluster.web("web"))
+
+
+async def settle(cluster: Cluster) -> None:
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
     await cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")

@@ -20,7 +20,7 @@ NAMESPACE = "metallb-system"
 SERVICES = Resource("", "v1", "services", namespaced=True)
 POOL_OF = "metallb.io/address-pool"
 AT_ONCE = 20
-HANDOVER_S = 10.0
+HANDOVER_S = 5.0
 """The Lease of five seconds runs out, the other controller looks again, and 60 Services are written."""
 
 pytestmark = pytest.mark.e2e

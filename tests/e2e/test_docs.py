@@ -104,17 +104,17 @@ async def test_the_tutorial_leads_to_a_page_and_over_a_nodes_death(fresh_lab: Fr
 
 
 @pytest.fixture(scope="module")
-def web(cluster: Any) -> Iterator[None]:
+def web(installed: Any) -> Iterator[None]:
     """The Service that the pages speak of."""
 
     async def create() -> None:
-        await cluster.apply(cluster.load_balancer("web", "web"))
-        await cluster.until(lambda: cluster.addresses("web"), "an address of web")
+        await installed.apply(installed.load_balancer("web", "web"))
+        await installed.until(lambda: installed.addresses("web"), "an address of web")
 
     with ThreadPoolExecutor(1) as apart:  # the tests' event loops are not this fixture's
         apart.submit(asyncio.run, create()).result()
         yield
-        apart.submit(asyncio.run, cluster.kubectl("delete", "service", "web")).result()
+        apart.submit(asyncio.run, installed.kubectl("delete", "service", "web")).result()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT / "docs")))

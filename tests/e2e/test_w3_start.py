@@ -44,6 +44,17 @@ async def test_the_gossip_key_is_made_and_belongs_to_the_controller(cluster: Any
     assert secret["metadata"]["ownerReferences"][0]["kind"] == "Deployment"
 
 
+async def test_the_gossip_key_comes_back_when_it_is_deleted(cluster: Any) -> None:
+    before = (await cluster.get("secret", "metallb-memberlist", NAMESPACE))["metadata"]["uid"]
+    await cluster.kubectl("delete", "secret", "-n", NAMESPACE, "metallb-memberlist")
+
+    async def is_back() -> bool:
+        found = await cluster.items("secret", NAMESPACE)
+        return any(s["metadata"]["name"] == "metallb-memberlist" and s["metadata"]["uid"] != before for s in found)
+
+    await cluster.until(is_back, "the Secret")
+
+
 async def test_a_foreign_edit_is_undone(cluster: Any) -> None:
     patch = {"spec": {"template": {"spec": {"containers": [{"name": "speaker", "image": "example.org/other:1"}]}}}}
     await cluster.kubectl("patch", "daemonset", "-n", NAMESPACE, "speaker", "-p", json.dumps(patch))
@@ -99,6 +110,7 @@ async def test_another_name_is_refused_in_its_status(cluster: Any) -> None:
         return conditions["Degraded"]["reason"] if conditions else ""
 
     assert await cluster.until(reason, "a condition") == "IncorrectMetalLBResourceName"
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
     await cluster.kubectl("delete", "metallb", "-n", NAMESPACE, "other")
     table = await cluster.kubectl("get", "metallb", "-n", NAMESPACE)
     assert table.splitlines()[1].split()[:2] == ["metallb", "True"]

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 async def speaker_nodes(cluster: Any) -> set[str]:
     pods = await cluster.items("pods", NAMESPACE, "-l", "component=speaker")
-    return {pod["spec"]["nodeName"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+    return {pod["spec"].get("nodeName", "") for pod in pods if "deletionTimestamp" not in pod["metadata"]}
 
 
 async def test_speakers_follow_node_selector_and_tolerations(cluster: Any) -> None:

@@ -99,15 +99,18 @@ class Assignment:
     def adopt(self, services: Iterable[Service]) -> None:
         """Reserves what Services show. Where two show one address that they may not share, the older one keeps it.
 
+        What Services of another class show is not theirs by us, but nobody else's either: they may have it from the
+        time when their class was ours.
         To be called after every `load`: a pool may offer again what it did not offer for a while.
         """
-        mine = sorted((each for each in services if self.concerns(each)), key=lambda each: each.seniority)
-        for service in mine:
+        by_age = sorted(services, key=lambda each: each.seniority)
+        for service in filter(self.concerns, by_age):
             up_to_date = self._tried_over(service) is None
             if up_to_date and held_addresses(service) and self.allocator.holder(service.key) is None:
                 adopt(service, self.allocator)
-        for service in mine:
-            shield(service, self.allocator, self._maybe_shown(service))
+        for service in by_age:
+            if self.concerns(service) or service.spec.type == "LoadBalancer":
+                shield(service, self.allocator, self._maybe_shown(service))
 
     def concerns(self, service: Service) -> bool:
         """Whether the Service is of the load balancer class that this controller serves."""
@@ -123,6 +126,8 @@ class Assignment:
             self.allocator.release(key)
             self._tried.pop(key, None)
             decision = None
+            if service is not None and service.spec.type == "LoadBalancer":
+                shield(service, self.allocator)
         else:
             decision = converge(service, self.allocator, self._maybe_shown(service))
             self._note_tried(service)

@@ -38,10 +38,11 @@ from metallb.telemetry import logs
 from metallb.telemetry import metrics as m
 
 LEASE = "metallb-controller"
-TIMING = Timing(duration_s=5, renew_deadline_s=4.0, retry_s=1.0)
-"""Another replica takes over within 5 s of the leader's death, at once when it stops."""
+TIMING = Timing(duration_s=3, renew_deadline_s=2.2, retry_s=0.5)
+"""Another replica takes over within 4 s of the leader's death, at once when it stops."""
 
 RETRY_S = 1.0
+KEY_CHECK_S = 10.0
 CATCH_UP_S = 5.0
 
 _log = logs.logger(op="startup")
@@ -121,7 +122,7 @@ class Replica:
         if self._settings.port:
             group.create_task(self._serve_metrics(), name="metrics")
         if self._settings.ml_secret_name:
-            group.create_task(self._create_key(), name="memberlist key")
+            group.create_task(self._keep_key(), name="memberlist key")
 
     async def lead(self) -> None:
         """The work of the replica that leads, until cancelled: it starts from what the API shows, nothing else."""
@@ -188,9 +189,11 @@ class Replica:
         if isinstance(outcome, Failed) and not isinstance(outcome.error, ConflictError):
             self._metrics.add(m.UPDATE_ERRORS)
 
-    async def _create_key(self) -> None:
+    async def _keep_key(self) -> None:
+        """Makes the key where it is missing, also when somebody deletes it: new speakers would wait for it for ever."""
         settings = self._settings
         while True:
+            wait_s = KEY_CHECK_S
             try:
                 await ensure_key(
                     self._client,
@@ -201,9 +204,8 @@ class Replica:
                 )
             except (ApiError, CredentialsError) as error:
                 _log.error("the speakers' key can't be made yet: speakers wait for it", error=str(error))
-                await asyncio.sleep(RETRY_S)
-            else:
-                return
+                wait_s = RETRY_S
+            await asyncio.sleep(wait_s)
 
     async def _serve_metrics(self) -> None:
         settings = self._settings

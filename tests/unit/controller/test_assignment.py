@@ -272,6 +272,17 @@ class TestClasses:
         assert life.of("web") == (("10.0.0.0",) if served else ("192.0.2.1",))
         assert (life.writes == 1) is served
 
+    def test_what_a_service_of_another_class_shows_is_nobody_elses(
+        self, running: Any, make_service: Callable[..., Service]
+    ) -> None:
+        """The class that we serve was another one before: its Services keep what they show, and we give it to none."""
+        running.put(make_service("old", lb_class="x", ips=("10.0.0.0",)))
+        running.put(make_service("new"))
+        assert running.of("old") == ("10.0.0.0",)
+        assert running.of("new") == ("10.0.0.1",)
+        running.restart()
+        assert running.of("new") == ("10.0.0.1",)
+
     def test_an_address_goes_free_when_a_service_leaves_the_class(
         self, running: Any, make_service: Callable[..., Service]
     ) -> None:
