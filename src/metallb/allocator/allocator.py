@@ -27,7 +27,7 @@ from metallb.allocator.reasons import (
     Reason,
 )
 from metallb.allocator.request import Port, Request, Sharing
-from metallb.allocator.sharing import Tenancy
+from metallb.allocator.sharing import Companions, Tenancy
 from metallb.api.net import Address, Family, ServiceKey
 from metallb.config.model import Pool
 
@@ -57,7 +57,7 @@ class Allocator:
     allocations: dict[ServiceKey, Allocation] = field(default_factory=dict)
     _shielded: dict[ServiceKey, dict[Address, PoolState]] = field(default_factory=dict)
     _tenancies: dict[Address, Tenancy] = field(default_factory=dict)
-    _by_sharing: dict[Sharing, set[Address]] = field(default_factory=dict)
+    _companions: Companions = field(default_factory=Companions)
 
     def holder(self, service: ServiceKey) -> Allocation | None:
         """What the Service holds."""
@@ -68,7 +68,7 @@ class Allocator:
         held = self.allocations.get(service)
         addresses = (*(held.addresses if held else ()), *self._shielded.get(service, ()))
         claims = ((address, self._tenancies[address].claim_of(service)) for address in addresses)
-        return frozenset(Occupancy(address, claim.sharing, claim.ports) for address, claim in claims)
+        return frozenset(Occupancy(address, claim.sharing, claim.ports) for address, claim in claims if claim)
 
     def holders_of(self, address: Address) -> frozenset[ServiceKey]:
         """The Services that hold an address, or for which it is shielded."""
@@ -86,7 +86,7 @@ class Allocator:
         """
         before, shielded = self.allocations, self._shielded
         self.pools = {pool.name: PoolState(pool) for pool in sorted(pools, key=lambda pool: pool.name)}
-        tenancies, self._tenancies, self._by_sharing = self._tenancies, {}, {}
+        tenancies, self._tenancies, self._companions = self._tenancies, {}, Companions()
         self.allocations, self._shielded = {}, {}
         lost = set()
         for service, allocation in before.items():
@@ -94,10 +94,14 @@ class Allocator:
             if state is None:
                 lost.add(service)
                 continue
-            self._hold(tenancies[allocation.addresses[0]].claim_of(service), state, allocation.addresses)
+            claim = tenancies[allocation.addresses[0]].claim_of(service)
+            if claim is not None:
+                self._hold(claim, state, allocation.addresses)
         for service, addresses in shielded.items():
             for address in addresses:
-                self.shield(tenancies[address].claim_of(service), (address,))
+                claim = tenancies[address].claim_of(service)
+                if claim is not None:
+                    self.shield(claim, (address,))
         return frozenset(lost)
 
     def shield(self, claim: Request, addresses: Iterable[Address]) -> None:
@@ -110,9 +114,9 @@ class Allocator:
             if state is None or (tenancy and claim.key in tenancy.tenants):
                 continue
             tenancy = tenancy or self._open(claim, state, address)
-            before = tenancy.sharings
+            self._leave(claim.key, tenancy, address)
             tenancy.leaving[claim.key] = claim
-            self._reindex(address, before, tenancy.sharings)
+            self._companions.add(claim, address)
             self._shielded.setdefault(claim.key, {})[address] = state
 
     def unshield(self, service: ServiceKey) -> None:
@@ -231,7 +235,7 @@ class Allocator:
         """The first address of the pool that the Service may have: a free one, or an earlier one it may share."""
         fitting = [
             address
-            for address in self._by_sharing.get(request.sharing, ())
+            for address in self._companions.of(request)
             if address.family == family
             and state.offers(address)
             and self._tenancies[address].refusal(request, address) is None
@@ -253,34 +257,30 @@ class Allocator:
 
     def _move_in(self, request: Request, state: PoolState, address: Address) -> None:
         tenancy = self._tenancies.get(address) or self._open(request, state, address)
-        before = tenancy.sharings
+        self._leave(request.key, tenancy, address)
         tenancy.move_in(request)
-        self._reindex(address, before, tenancy.sharings)
+        self._companions.add(request, address)
 
     def _open(self, request: Request, state: PoolState, address: Address) -> Tenancy:
         tenancy = self._tenancies[address] = Tenancy(request.sharing)
         state.take(address)
         return tenancy
 
+    def _leave(self, service: ServiceKey, tenancy: Tenancy, address: Address) -> None:
+        claim = tenancy.claim_of(service)
+        if claim is not None:
+            self._companions.remove(claim, address)
+            tenancy.move_out(service)
+
     def _move_out(self, service: ServiceKey, state: PoolState, address: Address) -> bool:
         """Returns whether nobody is left there."""
         tenancy = self._tenancies[address]
-        before = tenancy.sharings
-        tenancy.move_out(service)
-        self._reindex(address, before, tenancy.sharings)
+        self._leave(service, tenancy, address)
         if not tenancy.empty:
             return False
         del self._tenancies[address]
         state.give_back(address)
         return True
-
-    def _reindex(self, address: Address, before: set[Sharing], after: set[Sharing]) -> None:
-        for sharing in before - after:
-            self._by_sharing[sharing].discard(address)
-            if not self._by_sharing[sharing]:
-                del self._by_sharing[sharing]
-        for sharing in after - before:
-            self._by_sharing.setdefault(sharing, set()).add(address)
 
 
 def _priority(state: PoolState) -> tuple[bool, int, str]:

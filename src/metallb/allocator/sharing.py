@@ -31,14 +31,6 @@ class Tenancy:
         """Whether nobody is here."""
         return not self.tenants and not self.leaving
 
-    @property
-    def sharings(self) -> set[Sharing]:
-        """With what others can join."""
-        found = {claim.sharing for claim in self.leaving.values()}
-        if self.tenants:
-            found.add(self.sharing)
-        return {each for each in found if each.key}
-
     def refusal(self, request: Request, address: Address) -> AddressTaken | None:
         """Why the Service may not move in (or stay, with other ports or another key); None where it may."""
         others = [tenant for tenant in self.tenants if tenant != request.key]
@@ -58,11 +50,11 @@ class Tenancy:
                 return AddressTaken(address, key, "it gives it up, and its status shows it still")
         return None
 
-    def claim_of(self, service: ServiceKey) -> Request:
-        """A request for what a tenant has here, or what one that leaves had."""
-        if service in self.leaving:
-            return self.leaving[service]
-        ports = self.tenants[service]
+    def claim_of(self, service: ServiceKey) -> Request | None:
+        """A request for what a tenant has here, or what one that leaves had; None for others."""
+        ports = self.tenants.get(service)
+        if ports is None:
+            return self.leaving.get(service)
         return Request(service, {}, (), both_required=False, ports=ports, sharing=self.sharing)
 
     def move_in(self, request: Request) -> None:
@@ -87,3 +79,39 @@ def _incompatible(held: Sharing, wanted: Sharing) -> str:
     if held.backends != wanted.backends:
         return "with externalTrafficPolicy Local only Services with the same selector share an address"
     return ""
+
+
+@dataclass(slots=True)
+class Companions:
+    """Finds addresses on which a Service has companions: by sharing key, and by the ports that are used there."""
+
+    _found: dict[tuple[Sharing, Port | None], dict[Address, int]] = field(default_factory=dict)
+
+    def add(self, claim: Request, address: Address) -> None:
+        """Somebody who shares is there now."""
+        for name in _names(claim):
+            counts = self._found.setdefault(name, {})
+            counts[address] = counts.get(address, 0) + 1
+
+    def remove(self, claim: Request, address: Address) -> None:
+        """And is gone."""
+        for name in _names(claim):
+            counts = self._found[name]
+            counts[address] -= 1
+            if not counts[address]:
+                del counts[address]
+            if not counts:
+                del self._found[name]
+
+    def of(self, request: Request) -> set[Address]:
+        """Addresses with the same sharing key and without the Service's ports."""
+        found = set(self._found.get((request.sharing, None), ()))
+        for port in request.ports:
+            found.difference_update(self._found.get((request.sharing, port), ()))
+        return found
+
+
+def _names(claim: Request) -> list[tuple[Sharing, Port | None]]:
+    if not claim.sharing.key:
+        return []
+    return [(claim.sharing, None), *((claim.sharing, port) for port in claim.ports)]

@@ -7,13 +7,15 @@ moves nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from metallb.allocator.allocator import Allocator
+from metallb.allocator.allocator import Allocator, Occupancy
 from metallb.allocator.converge import Assign, Decision, Keep, Pending, adopt, converge, shield
 from metallb.allocator.reasons import AddressTaken, NothingLeft, PoolExhausted, Reason
-from metallb.allocator.request import held_addresses
+from metallb.allocator.request import held_addresses, sharing_of
+from metallb.allocator.waiting import Offered, Scarcity, Waiting, WaitingLine
 from metallb.api import v1beta1
 from metallb.api.core import Service
 from metallb.api.net import Address, ServiceKey
@@ -21,9 +23,6 @@ from metallb.config.build import Snapshot, build
 from metallb.config.errors import ConfigError
 from metallb.config.model import Config, Pool
 from metallb.config.selectors import Labels
-
-Scarcity: TypeAlias = AddressTaken | PoolExhausted | NothingLeft
-"""What changes when another Service gives an address up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +50,6 @@ class Outcome:
     woken: tuple[ServiceKey, ...] = ()
 
 
-class Waiting(NamedTuple):
-    """A Service that lacks an address which others have."""
-
-    seniority: tuple[str, ServiceKey]
-    reason: Scarcity
-
-
 class Tried(NamedTuple):
     """What was decided on for a Service at one version: it may be written by now, and answers get lost."""
 
@@ -75,7 +67,7 @@ class Assignment:
     lb_class: str = ""
     config: Config | None = None
     allocator: Allocator = field(default_factory=Allocator)
-    waiting: dict[ServiceKey, Waiting] = field(default_factory=dict)
+    queue: WaitingLine = field(default_factory=WaitingLine)
     _tried: dict[ServiceKey, Tried] = field(default_factory=dict)
 
     @property
@@ -94,6 +86,7 @@ class Assignment:
             return Unchanged()
         self.config = built.config
         self.allocator.replace_pools(built.config.pools)
+        self.queue.offers.clear()  # all are looked at anew
         return Loaded()
 
     def adopt(self, services: Iterable[Service]) -> None:
@@ -133,11 +126,33 @@ class Assignment:
             self._note_tried(service)
         reason = _scarcity(decision)
         if service is not None and reason is not None:
-            self.waiting[key] = Waiting(service.seniority, reason)
+            self.queue.join(service.seniority, Waiting(reason, sharing_of(service)))
         else:
-            self.waiting.pop(key, None)
-        given_up = before - self.allocator.occupancy(key)
-        return Outcome(decision, self._woken(key, {each.address for each in given_up}) if given_up else ())
+            self.queue.leave(key)
+        return Outcome(decision, self._woken(key, before))
+
+    def _woken(self, cause: ServiceKey, before: frozenset[Occupancy]) -> tuple[ServiceKey, ...]:
+        """Who can use what a Service gave up or made room on.
+
+        A free address is for one: the oldest is woken, and when that one does not take it, the next. Where others are
+        still there, or somebody who shares moved in, all those who might join are woken.
+        """
+        now = self.allocator.occupancy(cause)
+        given_up = {each.address for each in before - now}
+        free = {address for address in given_up if not self.allocator.holders_of(address)}
+        offer = self.queue.offers.pop(cause, None)
+        declined = {a for a in offer.addresses if not self.allocator.holders_of(a)} if offer else set()
+        woken = [
+            *self.queue.all_for(self._offer(given_up - free)),
+            *self.queue.sharing({each.sharing for each in now - before if each.sharing.key}),
+            self.queue.next_for(self._offer(free), but=cause),
+            self.queue.next_for(self._offer(declined), but=cause, after=offer.to) if offer else None,
+        ]
+        return tuple(dict.fromkeys(key for key in woken if key is not None and key != cause))
+
+    def _offer(self, addresses: AbstractSet[Address]) -> Offered:
+        pools = {name for name, state in self.allocator.pools.items() if any(map(state.offers, addresses))}
+        return Offered(frozenset(addresses), frozenset(pools), frozenset(address.family for address in addresses))
 
     def unsure(self, service: Service) -> bool:
         """Whether the API may show addresses for the Service that neither its status in the cache shows nor it holds.
@@ -166,23 +181,6 @@ class Assignment:
             self._tried.pop(service.key, None)
         else:
             self._tried[service.key] = Tried(service.metadata.resource_version, tried)
-
-    def _woken(self, cause: ServiceKey, given_up: set[Address]) -> tuple[ServiceKey, ...]:
-        """Those who wait for one of these addresses, the oldest first: which of them gets it is no accident."""
-        pools = {name for name, state in self.allocator.pools.items() if any(map(state.offers, given_up))}
-        families = {address.family for address in given_up}
-
-        def concerns(reason: Scarcity) -> bool:
-            match reason:
-                case AddressTaken(address):
-                    return address in given_up
-                case PoolExhausted(pool, wanted):
-                    return pool in pools and not families.isdisjoint(wanted)
-                case NothingLeft(wanted, tried):
-                    return not pools.isdisjoint(tried) and not families.isdisjoint(wanted)
-
-        found = ((each.seniority, key) for key, each in self.waiting.items() if key != cause and concerns(each.reason))
-        return tuple(key for _, key in sorted(found))
 
 
 def _scarcity(decision: Decision | None) -> Scarcity | None:

@@ -183,8 +183,36 @@ class TestFreedAddresses:
         )
         life.order.clear()
         life.delete(ServiceKey("default", "one"))
-        woken = {key.name for key in life.order} - {"one"}
-        assert woken == {"any", "wants-that"}
+        assert [key.name for key in life.order] == ["one", "any", "any"], "decided, and seen again as written"
+        life.order.clear()
+        life.delete(ServiceKey("default", "any"))
+        assert {key.name for key in life.order} == {"any", "wants-that"}
+        assert life.of("wants-that") == ("10.0.0.0",)
+
+    def test_go_down_the_line_until_somebody_can_use_them(
+        self, life: Any, make_pool: Callable[..., Any], make_service: Callable[..., Service]
+    ) -> None:
+        life.pools["dual"] = make_pool("dual", "10.0.0.0/32", "2001:db8::/128")
+        life.reload()
+        both = {"cluster_ips": (V4, V6), "policy": "RequireDualStack"}
+        life.put(make_service("four"), make_service("six", cluster_ips=(V6,)))
+        life.put(
+            *(make_service(f"d{n}", created=FIRST, **both) for n in range(5)), make_service("last", created=SECOND)
+        )
+        life.delete(ServiceKey("default", "four"))
+        assert life.of("last") == ("10.0.0.0",)
+        assert len(life.order) < 30
+
+    def test_of_somebody_who_shares_are_joined_by_all_who_may(
+        self, life: Any, make_pool: Callable[..., Any], make_service: Callable[..., Service]
+    ) -> None:
+        life.pools["first"] = make_pool("first", "10.0.0.0/32")
+        life.reload()
+        life.put(make_service("alone"))
+        shared = {"metallb.io/allow-shared-ip": "k"}
+        life.put(*(make_service(f"s{n}", annotations=shared, ports=(("TCP", n),)) for n in range(1, 6)))
+        life.delete(ServiceKey("default", "alone"))
+        assert {life.of(f"s{n}") for n in range(1, 6)} == {("10.0.0.0",)}
 
 
 class TestShownAddresses:
