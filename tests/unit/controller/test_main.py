@@ -80,13 +80,13 @@ class TestCounters:
         six = make_service("c", cluster_ips=("2001:db8:300::1",))
         assignment.decide(six.key, six)
         assert shown(assignment, m.Metrics(m.CONTROLLER)) == {
-            'metallb_allocator_addresses_total{pool="p"}': "258.0",
-            'metallb_allocator_ipv4_addresses_total{pool="p"}': "254.0",
-            'metallb_allocator_ipv6_addresses_total{pool="p"}': "4.0",
-            'metallb_allocator_addresses_in_use_total{pool="p"}': "2.0",
-            'metallb_allocator_ipv4_addresses_in_use_total{pool="p"}': "1.0",
-            'metallb_allocator_ipv6_addresses_in_use_total{pool="p"}': "1.0",
-            'metallb_allocator_services_allocated_total{pool="p"}': "3.0",
+            'metallb_allocator_addresses_total{pool="p"}': "258",
+            'metallb_allocator_ipv4_addresses_total{pool="p"}': "254",
+            'metallb_allocator_ipv6_addresses_total{pool="p"}': "4",
+            'metallb_allocator_addresses_in_use_total{pool="p"}': "2",
+            'metallb_allocator_ipv4_addresses_in_use_total{pool="p"}': "1",
+            'metallb_allocator_ipv6_addresses_in_use_total{pool="p"}': "1",
+            'metallb_allocator_services_allocated_total{pool="p"}': "3",
         }
 
     def test_of_pools_that_are_gone_go_too(
