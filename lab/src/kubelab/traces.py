@@ -50,7 +50,7 @@ def left(traces: Traces, ended_s: float | None = None) -> list[str]:
     """What is left of a lab that should be gone, a line each; nothing if all is well.
 
     `ended_s` is when it ended (see `now`), the present moment by default. The kernel gives the numbers of namespaces
-    that are gone to new ones, so a process that started later is another lab's.
+    that are gone to new ones: a process that started later, or under another lab's init, is another lab's.
     """
     ended = now() if ended_s is None else ended_s
     return [*_processes_left(traces, ended), *_mounts_left(traces), *_files_left(traces), *_links_left(traces)]
@@ -60,8 +60,9 @@ def _processes_left(traces: Traces, ended_s: float) -> Iterator[str]:
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or not traces.namespaces.intersection(_namespaces_of(folder)):
             continue
-        if not _has_ended(folder) and _started_s(folder) <= ended_s:
-            yield f"process {folder.name} is still in a namespace of the lab: {_command(folder)}"
+        if _has_ended(folder) or _started_s(folder) > ended_s or _is_anothers(folder, traces):
+            continue
+        yield f"process {folder.name} is still in a namespace of the lab: {_command(folder)}"
 
 
 def _mounts_left(traces: Traces) -> Iterator[str]:
@@ -97,6 +98,20 @@ def _has_ended(folder: Path) -> bool:
         return (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0] in "ZX"
     except OSError:
         return True
+
+
+def _is_anothers(folder: Path, traces: Traces) -> bool:
+    """Whether a process descends from the init of another lab."""
+    while folder.name not in {"0", "1"}:
+        command = _command(folder)
+        if "kubelab.init " in command:
+            return str(traces.folder) + "/" not in command
+        try:
+            parent = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1]
+        except OSError:
+            return False
+        folder = folder.with_name(parent)
+    return False
 
 
 def _started_s(folder: Path) -> float:
