@@ -113,6 +113,11 @@ class Bursts:
             self._schedule(address, now, ROUNDS)
         return self.tick(now)
 
+    def follow(self, before: frozenset[int], change: TableChanged, now: float) -> list[Effect]:
+        """A table has changed: what went is announced no more, what came or is renewed begins its burst."""
+        self.stop(before - change.addresses)
+        return self.start(sorted((change.addresses - before) | (change.addresses & change.renewed)), now)
+
     def stop(self, addresses: Iterable[int]) -> None:
         """No further round of these addresses."""
         for address in addresses:

@@ -54,11 +54,8 @@ class ArpResponder:
         return self._bursts.deadline()
 
     def _replace(self, event: TableChanged, now: float) -> list[Effect]:
-        wanted = event.addresses
-        self._bursts.stop(self.table - wanted)
-        fresh = (wanted - self.table) | (wanted & event.renewed)
-        self.table = wanted
-        return self._bursts.start(sorted(fresh), now)
+        before, self.table = self.table, event.addresses
+        return self._bursts.follow(before, event, now)
 
     def _answer(self, frame: bytes) -> list[Effect]:
         try:

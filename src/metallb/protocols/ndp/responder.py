@@ -73,14 +73,11 @@ class NdpResponder:
         return self._bursts.deadline()
 
     def _replace(self, event: TableChanged, now: float) -> list[Effect]:
-        wanted = event.addresses
-        before, after = _groups(self.table), _groups(wanted)
-        effects: list[Effect] = [LeaveGroup(group) for group in sorted(before - after)]
-        effects += [JoinGroup(group) for group in sorted(after - before)]
-        self._bursts.stop(self.table - wanted)
-        fresh = (wanted - self.table) | (wanted & event.renewed)
-        self.table = wanted
-        return effects + self._bursts.start(sorted(fresh), now)
+        before, self.table = self.table, event.addresses
+        left, joined = _groups(before) - _groups(self.table), _groups(self.table) - _groups(before)
+        effects: list[Effect] = [LeaveGroup(group) for group in sorted(left)]
+        effects += [JoinGroup(group) for group in sorted(joined)]
+        return effects + self._bursts.follow(before, event, now)
 
     def _answer(self, frame: bytes) -> list[Effect]:
         try:
