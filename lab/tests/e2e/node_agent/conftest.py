@@ -168,7 +168,11 @@ def _run(enter: list[str], argv: tuple[str, ...], *, check: bool) -> str:
 def lan(tmp_path: Path) -> Iterator[Lan]:
     if os.geteuid() != 0:
         pytest.skip("needs root")
+    # The namespaces end with this process, also if it is killed and no fixture gets its turn.
     argv = [
+        "setpriv",
+        "--pdeathsig=KILL",
+        "--",
         "unshare",
         "--net",
         "--mount",
