@@ -255,9 +255,9 @@ class KubeClient:
 
     async def apply(
         self, resource: Resource, name: str, body: object, *, decoder: Decoder[T], namespace: str = "",
-        subresource: str = "", force: bool = False,
+        subresource: str = "", force: bool = False, manager: str = "",
     ) -> T:  # fmt: skip
-        """Server-side apply (KEP-555) as `field_manager`: fields that an earlier apply named and this one doesn't go.
+        """Server-side apply (KEP-555): fields that an earlier apply named and this one doesn't go.
 
         Args:
             resource: of the object.
@@ -267,11 +267,12 @@ class KubeClient:
             namespace: of the object.
             subresource: e.g. `status`.
             force: take fields over from other managers.
+            manager: the name under which the fields are owned; empty: `field_manager`.
 
         Raises:
             OwnedElsewhereError: without force: others own fields with other values; `causes` names them.
         """
-        query = {"fieldManager": self.field_manager, "force": "true" if force else "false"}
+        query = {"fieldManager": manager or self.field_manager, "force": "true" if force else "false"}
         path = resource.path(namespace, name, subresource)
         answer = await self._connection.send("PATCH", path, query, body, media=APPLY_PATCH)
         return _decode("PATCH", resource, decoder, answer)

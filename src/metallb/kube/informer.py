@@ -107,6 +107,7 @@ class Informer(Generic[K]):
         self._draw = draw
         self._clock = clock
         self._subscribers: list[Callable[[Change[K]], None]] = []
+        self._health_watchers: list[Callable[[], None]] = []
         self._version = ""
         self._can_stream = True
         self._events = 0
@@ -143,6 +144,10 @@ class Informer(Generic[K]):
         self._subscribers.append(notify)
         for item in self.store.values():
             self._tell(notify, Change(key_of(item), None, item))
+
+    def watch_health(self, callback: Callable[[], None]) -> None:
+        """Calls `callback()` when `synced`, `error` or `unreadable` may have changed; it must not block."""
+        self._health_watchers.append(callback)
 
     def stale_for_s(self) -> float:
         """Seconds since the last sign of life from the server; infinite before the first."""
@@ -281,6 +286,7 @@ class Informer(Generic[K]):
         self.last_contact = self._clock()
         self.synced.set()
         self._publish(changes)
+        self._health_changed()
 
     def _take(self, event: WatchEvent[K]) -> None:
         self._events += 1
@@ -288,12 +294,12 @@ class Informer(Generic[K]):
         match event:
             case Changed(item):
                 self._version = item.metadata.resource_version
-                self.unreadable.pop(key_of(item), None)
                 change = self.store.put(item)
+                self._readable(key_of(item))
             case Deleted(key, version):
                 self._version = version
-                self.unreadable.pop(key, None)
                 change = self.store.remove(key)
+                self._readable(key)
             case Bookmark(version):
                 self._version = version
                 return
@@ -301,9 +307,18 @@ class Informer(Generic[K]):
                 self._version = version
                 self.unreadable[key] = error
                 self._log.error("object can't be read, its last good state stays", object=str(key), error=error)
+                self._health_changed()
                 return
         if change is not None:
             self._publish([change])
+
+    def _readable(self, key: Key) -> None:
+        if self.unreadable.pop(key, None) is not None:
+            self._health_changed()
+
+    def _health_changed(self) -> None:
+        for callback in self._health_watchers:
+            callback()
 
     def _publish(self, changes: Iterable[Change[K]]) -> None:
         for change in changes:
@@ -324,7 +339,9 @@ class Informer(Generic[K]):
             self._log.warn("the API can't be followed, the cache is kept", error=str(error))
         if error is None and self.error is not None:
             self._log.info("the API is followed again")
-        self.error = None if regular else error
+        before, self.error = self.error, None if regular else error
+        if str(before) != str(self.error):
+            self._health_changed()
 
 
 def _is_before(theirs: str, ours: str) -> bool:

@@ -184,12 +184,16 @@ async def test_an_answer_that_is_no_list_is_no_empty_list(body: bytes, server: A
             "PATCH", "application/apply-patch+yaml", {"fieldManager": "tester", "force": "true"}, {"a": 1},
         ),
         (
+            lambda c: c.apply(SERVICES, "w", {}, namespace="d", decoder=BARE, subresource="status", manager="part"),
+            "PATCH", "application/apply-patch+yaml", {"fieldManager": "part", "force": "false"}, {},
+        ),
+        (
             lambda c: c.delete(SERVICES, "w", namespace="d", uid="u1"),
             "DELETE", "application/json", {},
             {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "preconditions": {"uid": "u1"}},
         ),
     ],
-    ids=["create", "replace", "merge", "json", "apply", "delete"],
+    ids=["create", "replace", "merge", "json", "apply", "apply as another", "delete"],
 )  # fmt: skip
 async def test_a_write_is_sent_as_the_api_wants_it(
     call: Any, method: str, media: str, query: dict[str, str], sent: Any, server: Any, client: KubeClient

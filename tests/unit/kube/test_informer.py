@@ -313,6 +313,32 @@ async def test_a_kind_that_may_not_be_read_is_never_an_empty_cache(
         assert isinstance(cache.informer.error, kind)
 
 
+async def test_who_watches_its_health_hears_of_refusals_of_completeness_and_of_what_is_unreadable(
+    server: Any, client: KubeClient, stream: Any, hold: asyncio.Event, answer: Any
+) -> None:
+    bad = service("a", "6") | {"spec": {"ports": "none"}}
+    server.then(answer(403, "Forbidden"))
+    await listed(server, stream, service("a", "3"))
+    server.then(stream(event("MODIFIED", bad), event("MODIFIED", service("a", "7")), hold=hold))
+    cache = Cache(client)
+    seen: list[tuple[bool, bool, int]] = []
+
+    def look() -> None:
+        informer = cache.informer
+        seen.append((informer.synced.is_set(), informer.error is None, len(informer.unreadable)))
+
+    cache.informer.watch_health(look)
+    async with running(cache.informer.run()):
+        await cache.until(lambda: cache.state() == {"a": "7"})
+    assert list(dict.fromkeys(seen)) == [
+        (False, False, 0),
+        (False, True, 0),
+        (True, True, 0),
+        (True, True, 1),
+    ]
+    assert seen[-1] == (True, True, 0)
+
+
 async def test_a_late_subscriber_hears_of_what_is_there(
     server: Any, client: KubeClient, stream: Any, hold: asyncio.Event
 ) -> None:
