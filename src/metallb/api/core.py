@@ -160,10 +160,25 @@ class Condition(Model, frozen=True):
     observed_generation: int = 0
 
 
+class NodeAddress(Model, frozen=True):
+    """core/v1 NodeAddress; addresses of type Hostname and the like are no IP addresses."""
+
+    type: str = ""
+    address: str = ""
+
+
+class NodeSpec(Model, frozen=True):
+    """core/v1 NodeSpec."""
+
+    pod_cidr: str = field(default="", name="podCIDR")
+    pod_cidrs: tuple[str, ...] = field(default=(), name="podCIDRs")
+
+
 class NodeStatus(Model, frozen=True):
     """core/v1 NodeStatus."""
 
     conditions: tuple[Condition, ...] = ()
+    addresses: tuple[NodeAddress, ...] = ()
 
 
 class Node(Model, frozen=True):
@@ -171,6 +186,7 @@ class Node(Model, frozen=True):
 
     metadata: ObjectMeta = ObjectMeta()
     status: NodeStatus = NodeStatus()
+    spec: NodeSpec = NodeSpec()
 
     @property
     def name(self) -> NodeName:
