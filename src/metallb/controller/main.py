@@ -16,6 +16,7 @@ from metallb.api import v1beta1
 from metallb.api.core import Namespace, ObjectMeta, Service
 from metallb.controller.assignment import Assignment
 from metallb.controller.memberlist import ensure_key
+from metallb.controller.poolstatus import PoolStatus
 from metallb.controller.reconciler import Outlets, ServiceController, Stores
 from metallb.controller.settings import ControllerSettings
 from metallb.controller.status import Notice
@@ -108,6 +109,7 @@ class Replica:
         self._caches = Caches(client, settings.namespace)
         self._recorder = Recorder(client, component="metallb-controller")
         self._active: ServiceController | None = None
+        self._counters: PoolStatus | None = None
         self._reconciled = outcomes_of(metrics, "service")
         self._moved = asyncio.Event()
 
@@ -117,6 +119,7 @@ class Replica:
         caches.start(group)
         caches.services.subscribe(self._service_changed)
         caches.pools.subscribe(self._reload, when=_spec_changed)
+        caches.pools.subscribe(self._pool_seen)
         caches.namespaces.subscribe(self._reload, when=_labels_changed)
         group.create_task(self._recorder.run(), name="events")
         if self._settings.port:
@@ -132,20 +135,28 @@ class Replica:
         stores = Stores(caches.services.store, caches.pools.store, caches.namespaces.store)
         outlets = Outlets(
             record=self._record,
-            config_loaded=lambda: self._metrics.set(m.CONFIG_LOADED, 1),
+            config_loaded=self._config_loaded,
             config_stale=lambda stale: self._metrics.set(m.CONFIG_STALE, float(stale)),
             observe=self._count,
         )
         assignment = Assignment(lb_class=self._settings.lb_class)
         self._active = ServiceController(assignment, stores, StatusWriter(self._client, SERVICES), outlets)
+        self._counters = PoolStatus(
+            assignment,
+            caches.pools.store,
+            StatusWriter(self._client, IP_ADDRESS_POOLS),
+            self._settings.namespace,
+            outcomes_of(self._metrics, "poolstatus"),
+        )
         self._active.reload()
         self._metrics.set(m.LEADER, 1, LEASE)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._active.config.run(), name="pools")
                 group.create_task(self._active.services.run(), name="services")
+                group.create_task(self._counters.run(), name="pool counters")
         finally:
-            self._active = None
+            self._active = self._counters = None
             self._metrics.set(m.LEADER, 0, LEASE)
 
     async def _catch_up(self) -> None:
@@ -180,11 +191,22 @@ class Replica:
         if self._active is not None:
             self._active.reload()
 
+    def _pool_seen(self, _key: Key) -> None:
+        if self._counters is not None:
+            self._counters.changed()
+
+    def _config_loaded(self) -> None:
+        self._metrics.set(m.CONFIG_LOADED, 1)
+        if self._counters is not None:
+            self._counters.changed()
+
     def _record(self, service: Service, notice: Notice) -> None:
         self._recorder.event(reference(SERVICES, service.metadata), notice.type, notice.reason, notice.message)
 
     def _count(self, outcome: Outcome) -> None:
         self._reconciled(outcome)
+        if self._counters is not None:
+            self._counters.changed()
         self._metrics.add(m.UPDATES)
         if isinstance(outcome, Failed) and not isinstance(outcome.error, ConflictError):
             self._metrics.add(m.UPDATE_ERRORS)

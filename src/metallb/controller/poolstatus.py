@@ -1,0 +1,125 @@
+"""Shows in each pool's status how much of it is in use, a moment after it changed, and never instead of assigning.
+
+`changed` costs nothing and may be called after every decision. A tenth of a second later all pools are looked at once,
+and those whose status says something else are written, a few at a time: a thousand Services that get addresses in one
+second are about ten writes.
+
+Nothing is written before a configuration is in force and what Services show is reserved: a restart never shows zero.
+Source: spec/controller.md 12, spec/crds.md 2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from metallb.api import v1beta1
+from metallb.controller.assignment import Assignment
+from metallb.kube.apply import StatusWriter
+from metallb.kube.errors import NotFoundError
+from metallb.kube.objects import Key
+from metallb.kube.reconciler import Done, Outcome, Reconciler
+from metallb.kube.store import Store
+
+QUIET_S: Final = 0.1
+"""How long changes are gathered before they are written: a pool's status is written no oftener."""
+
+WORKERS: Final = 2
+"""Writes in flight at once; the others of the process are the Services'."""
+
+_ALL: Final = "all pools"
+
+
+def counters_of(assignment: Assignment, pool: str) -> v1beta1.IPAddressPoolStatus:
+    """What a pool's status has to say. A family of more addresses than an int64 counts is taken for one of its maximum.
+
+    Raises:
+        KeyError: the pool is not in force.
+    """
+    usage = assignment.allocator.usage(pool)
+    return v1beta1.IPAddressPoolStatus(
+        assigned_ipv4=usage[4].in_use,
+        assigned_ipv6=usage[6].in_use,
+        available_ipv4=usage[4].available,
+        available_ipv6=usage[6].available,
+    )
+
+
+class PoolStatus:
+    """The counters of the replica that leads: `run` it beside the assignment that it shows."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        pools: Store[v1beta1.IPAddressPool],
+        writer: StatusWriter,
+        namespace: str,
+        observe: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        """Does nothing until `run`.
+
+        Args:
+            assignment: whose counters are shown.
+            pools: the cache with what the API shows now.
+            writer: of pools.
+            namespace: of the pools.
+            observe: called with the outcome of each pool that was looked at, for metrics.
+        """
+        self._assignment = assignment
+        self._store = pools
+        self._writer = writer
+        self._namespace = namespace
+        self._sweep: Reconciler[str] = Reconciler("poolcounters", self._look)
+        self._pools: Reconciler[Key] = Reconciler("poolstatus", self._pool, workers=WORKERS, observe=observe)
+        self._written: dict[Key, tuple[str, v1beta1.IPAddressPoolStatus]] = {}
+        self._due = False
+
+    def changed(self, *_cause: object) -> None:
+        """Addresses, pools or statuses may have changed."""
+        if not self._due:
+            self._due = True
+            self._sweep.add_after(_ALL, QUIET_S)
+
+    async def run(self) -> None:
+        """Writes until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep.run(), name="pool counters")
+            group.create_task(self._pools.run(), name="pool statuses")
+
+    async def _look(self, _all: str) -> Outcome:
+        self._due = False
+        for pool in self._assignment.pools:
+            key = Key(self._namespace, pool.name)
+            if self._wanted(key) is not None:
+                self._pools.add(key)
+        return Done()
+
+    async def _pool(self, key: Key) -> Outcome:
+        found = self._wanted(key)
+        if found is None:
+            return Done()
+        version, status = found
+        change = {
+            "assignedIPv4": status.assigned_ipv4,
+            "assignedIPv6": status.assigned_ipv6,
+            "availableIPv4": status.available_ipv4,
+            "availableIPv6": status.available_ipv6,
+        }
+        try:
+            await self._writer.write(key, version, change)
+        except NotFoundError:
+            return Done()  # deleted meanwhile
+        self._written[key] = version, status
+        return Done()
+
+    def _wanted(self, key: Key) -> tuple[str, v1beta1.IPAddressPoolStatus] | None:
+        """What to write over which version; None: the status says it, or will when our own write is in the cache."""
+        pool = self._store.get(key)
+        if pool is None or key.name not in self._assignment.allocator.pools:
+            self._written.pop(key, None)
+            return None
+        version, status = pool.metadata.resource_version, counters_of(self._assignment, key.name)
+        over, written = self._written.get(key, ("", None))
+        shown = written if over == version else pool.status
+        return None if shown == status else (version, status)
