@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, field
 
+from metallb.api import rules
 from metallb.api.core import LabelSelector, Model, ObjectMeta
 from metallb.api.v1beta1 import Integer
 
@@ -70,26 +71,13 @@ class BGPAdvertisementSpec(Model, frozen=True):
     ] = ()
 
 
-_NO_AGGREGATION_OF_SELECTED = {
-    "x-kubernetes-validations": [
-        {
-            "rule": (
-                "!has(self.serviceSelectors) || size(self.serviceSelectors) == 0 || "
-                "((!has(self.aggregationLength) || self.aggregationLength == 32) && "
-                "(!has(self.aggregationLengthV6) || self.aggregationLengthV6 == 128))"
-            ),
-            "message": "serviceSelectors need each address announced by itself: aggregationLength 32 and "
-            "aggregationLengthV6 128, or neither of them",
-        }
-    ]
-}
-
-
 class BGPAdvertisement(Model, frozen=True):
     """Announces addresses of pools to BGP routers."""
 
     metadata: ObjectMeta = ObjectMeta()
-    spec: Annotated[BGPAdvertisementSpec, Meta(extra_json_schema=_NO_AGGREGATION_OF_SELECTED)] = BGPAdvertisementSpec()
+    spec: Annotated[
+        BGPAdvertisementSpec, Meta(extra_json_schema=rules.validations(rules.NO_AGGREGATION_OF_SELECTED))
+    ] = BGPAdvertisementSpec()
     status: dict[str, Any] = {}
 
 

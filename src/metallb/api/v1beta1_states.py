@@ -9,11 +9,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from metallb.api import rules
 from metallb.api.core import Condition, Model, ObjectMeta
-
-
-def _fixed(name: str) -> dict[str, Any]:
-    return {"x-kubernetes-validations": [{"rule": "self == oldSelf", "message": f"{name} can't be changed"}]}
 
 
 class Interface(Model, frozen=True):
@@ -25,10 +22,17 @@ class Interface(Model, frozen=True):
 class ServiceL2StatusStatus(Model, frozen=True):
     """Who announces a Service by ARP and NDP."""
 
-    node: Annotated[str, Meta(description="The node that announces it.", extra_json_schema=_fixed("node"))] = ""
-    service_name: Annotated[str, Meta(description="Name of the Service.", extra_json_schema=_fixed("serviceName"))] = ""
+    node: Annotated[
+        str, Meta(description="The node that announces it.", extra_json_schema=rules.validations(rules.NODE_FIXED))
+    ] = ""
+    service_name: Annotated[
+        str, Meta(description="Name of the Service.", extra_json_schema=rules.validations(rules.SERVICE_NAME_FIXED))
+    ] = ""
     service_namespace: Annotated[
-        str, Meta(description="Namespace of the Service.", extra_json_schema=_fixed("serviceNamespace"))
+        str,
+        Meta(
+            description="Namespace of the Service.", extra_json_schema=rules.validations(rules.SERVICE_NAMESPACE_FIXED)
+        ),
     ] = ""
     interfaces: Annotated[
         tuple[Interface, ...], Meta(description="Interfaces on which it is announced; empty means all.")
@@ -46,10 +50,17 @@ class ServiceL2Status(Model, frozen=True):
 class ServiceBGPStatusStatus(Model, frozen=True):
     """To whom a node announces a Service by BGP."""
 
-    node: Annotated[str, Meta(description="The node that announces it.", extra_json_schema=_fixed("node"))] = ""
-    service_name: Annotated[str, Meta(description="Name of the Service.", extra_json_schema=_fixed("serviceName"))] = ""
+    node: Annotated[
+        str, Meta(description="The node that announces it.", extra_json_schema=rules.validations(rules.NODE_FIXED))
+    ] = ""
+    service_name: Annotated[
+        str, Meta(description="Name of the Service.", extra_json_schema=rules.validations(rules.SERVICE_NAME_FIXED))
+    ] = ""
     service_namespace: Annotated[
-        str, Meta(description="Namespace of the Service.", extra_json_schema=_fixed("serviceNamespace"))
+        str,
+        Meta(
+            description="Namespace of the Service.", extra_json_schema=rules.validations(rules.SERVICE_NAMESPACE_FIXED)
+        ),
     ] = ""
     peers: Annotated[
         tuple[str, ...],

@@ -9,30 +9,13 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
+from metallb.api import rules
 from metallb.api.core import LabelSelector, Model, ObjectMeta
 from metallb.api.v1beta1 import GROUP, Integer
 from metallb.api.v1beta1_bgp import AUTONOMOUS_SYSTEM_MAX
 
 VERSION = "v1beta2"
 API_VERSION = f"{GROUP}/{VERSION}"
-
-_CONNECT_TIME_RULES = {
-    "x-kubernetes-validations": [
-        {
-            "rule": "duration(self).getSeconds() >= 1 && duration(self).getSeconds() <= 65535",
-            "message": "connectTime must be between 1 and 65535 seconds",
-        },
-        {
-            "rule": "duration(self).getMilliseconds() % 1000 == 0",
-            "message": "connectTime must be a whole number of seconds",
-        },
-    ]
-}
-_GRACEFUL_RESTART_RULES = {
-    "x-kubernetes-validations": [
-        {"rule": "self == oldSelf", "message": "enableGracefulRestart can't be changed: create the peer anew"}
-    ]
-}
 
 
 class SecretReference(Model, frozen=True):
@@ -87,7 +70,7 @@ class BGPPeerSpec(Model, frozen=True):
         str | None,
         Meta(
             description="Time between attempts to connect: whole seconds, from `1s` to `65535s`.",
-            extra_json_schema=_CONNECT_TIME_RULES,
+            extra_json_schema=rules.validations(rules.CONNECT_TIME_RANGE, rules.CONNECT_TIME_WHOLE),
         ),
     ] = None
     router_id: Annotated[str, Meta(description="Router ID of the node's side, as an IP address.")] = field(
@@ -110,7 +93,7 @@ class BGPPeerSpec(Model, frozen=True):
         bool | None,
         Meta(
             description="Whether the router goes on to forward while the speaker restarts; can't be changed.",
-            extra_json_schema=_GRACEFUL_RESTART_RULES,
+            extra_json_schema=rules.validations(rules.GRACEFUL_RESTART_FIXED),
         ),
     ] = None
     ebgp_multi_hop: Annotated[
