@@ -1,0 +1,71 @@
+"""How much of a pool is in use, as kubectl shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+NAMESPACE = "metallb-system"
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(autouse=True)
+async def leave_it_as_it_was(cluster: Any) -> AsyncIterator[None]:
+    yield
+    await cluster.kubectl("delete", "service", "-l", "counted=yes")
+    await cluster.kubectl("delete", "ipaddresspool", "-n", NAMESPACE, "counted", "--ignore-not-found")
+
+
+def counted(cluster: Any, name: str, port: int = 80, **annotations: str) -> dict[str, Any]:
+    service: dict[str, Any] = cluster.load_balancer(name, "web", ipFamilyPolicy="RequireDualStack")
+    service["spec"]["ports"][0]["port"] = port
+    service["metadata"]["labels"] = {"counted": "yes"}
+    service["metadata"]["annotations"] = {"metallb.io/address-pool": "counted", **annotations}
+    return service
+
+
+async def test_a_pools_status_follows_what_is_given_and_taken(cluster: Any) -> None:
+    await cluster.apply(
+        {
+            "apiVersion": "metallb.io/v1beta1",
+            "kind": "IPAddressPool",
+            "metadata": {"name": "counted", "namespace": NAMESPACE},
+            "spec": {"addresses": ["198.19.9.0/30", "2001:db8:400:9::/64"], "autoAssign": False},
+        }
+    )
+
+    async def shows(assigned4: int, assigned6: int, available4: int, available6: int) -> bool:
+        found = await cluster.get("ipaddresspool", "counted", NAMESPACE)
+        return bool(
+            found.get("status")
+            == {
+                "assignedIPv4": assigned4,
+                "assignedIPv6": assigned6,
+                "availableIPv4": available4,
+                "availableIPv6": available6,
+            }
+        )
+
+    most = 2**63 - 1
+    await cluster.until(lambda: shows(0, 0, 4, most), "an empty pool")
+    shared = {"metallb.io/allow-shared-ip": "counted"}
+    await cluster.apply(
+        counted(cluster, "counted1"),
+        counted(cluster, "counted2", 80, **shared),
+        counted(cluster, "counted3", 81, **shared),
+    )
+    await cluster.until(lambda: shows(2, 2, 2, most - 2), "two addresses of each family, one of them shared")
+    controller = json.loads(
+        await cluster.kubectl("get", "pods", "-n", NAMESPACE, "-l", "component=controller", "-o", "json")
+    )
+    await cluster.kubectl("delete", "pod", "-n", NAMESPACE, controller["items"][0]["metadata"]["name"], "--wait=false")
+    watched = await cluster.kubectl(
+        "get", "ipaddresspool", "-n", NAMESPACE, "counted", "--watch", "--output-watch-events", "-o",
+        "jsonpath={.object.status.assignedIPv4} ", "--request-timeout=4s",
+    )  # fmt: skip
+    assert set(watched.split()) == {"2"}, "a new controller shows no zeros"
+    await cluster.kubectl("delete", "service", "counted1")
+    await cluster.until(lambda: shows(1, 1, 3, most - 1), "one address of each family")
