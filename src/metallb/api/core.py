@@ -204,6 +204,14 @@ class Namespace(Model, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
 
 
+class Secret(Model, frozen=True):
+    """core/v1 Secret; `data` is decoded."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    type: str = ""
+    data: dict[str, bytes] = {}
+
+
 class PodSpec(Model, frozen=True):
     """core/v1 PodSpec."""
 

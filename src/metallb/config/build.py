@@ -1,6 +1,6 @@
 """A snapshot of resources becomes one Config, or every error in it at once (spec/crds.md 10).
 
-Nothing speaks BGP yet: BGPPeers, BGPAdvertisements, BFDProfiles and Communities are no part of it.
+BGPPeers, BGPAdvertisements, BFDProfiles and Communities are carried, and not judged yet.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from metallb.api import v1beta1
+from metallb.api import v1beta1, v1beta1_bgp, v1beta2
+from metallb.api.core import LabelSelector, Secret
 from metallb.config.advertisements import ParsedL2Advertisement, parse_l2_advertisement
+from metallb.config.backends import Backend
 from metallb.config.errors import ConfigError
 from metallb.config.model import Config, L2Advertisement, Pool
 from metallb.config.pools import check_overlaps, parse_pool
-from metallb.config.selectors import Labels
+from metallb.config.selectors import Labels, any_matches, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +25,26 @@ class Snapshot:
     Attributes:
         pools: every IPAddressPool of MetalLB's namespace.
         l2_advertisements: every L2Advertisement of it.
+        bgp_advertisements: every BGPAdvertisement of it.
+        peers: every BGPPeer of it.
+        bfd_profiles: every BFDProfile of it.
+        communities: every Community of it.
         namespaces: labels of every namespace of the cluster, by name.
+        nodes: labels of every node of the cluster, by name; None or empty: unknown, any two peers may share one.
+        secrets: every Secret of MetalLB's namespace, by name; None: references to them are not looked up.
+        backend: what speaks BGP.
     """
 
     pools: Sequence[v1beta1.IPAddressPool] = ()
     l2_advertisements: Sequence[v1beta1.L2Advertisement] = ()
+    bgp_advertisements: Sequence[v1beta1_bgp.BGPAdvertisement] = ()
+    peers: Sequence[v1beta2.BGPPeer] = ()
+    bfd_profiles: Sequence[v1beta1_bgp.BFDProfile] = ()
+    communities: Sequence[v1beta1_bgp.Community] = ()
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
+    nodes: Mapping[str, Labels] | None = None
+    secrets: Mapping[str, Secret] | None = None
+    backend: Backend = "native"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +72,26 @@ def build(snapshot: Snapshot) -> Build:
     if errors:
         return Build(None, tuple(sorted(errors)))
     return Build(Config(tuple(_announced(resource, pool, advertisements) for resource, pool in pools)))
+
+
+def for_node(snapshot: Snapshot, labels: Labels) -> Snapshot:
+    """What the speaker of a node with these labels looks at: peers and BGP advertisements only if they select it.
+
+    So a mistake in a peer concerns only the nodes that it selects (spec/crds.md 10.9). What has a selector that can't
+    be read stays: nobody knows whom it selects.
+    """
+    return replace(
+        snapshot,
+        peers=[each for each in snapshot.peers if each.spec is None or _selects(each.spec.node_selectors, labels)],
+        bgp_advertisements=[each for each in snapshot.bgp_advertisements if _selects(each.spec.node_selectors, labels)],
+    )
+
+
+def _selects(written: Sequence[LabelSelector], labels: Labels) -> bool:
+    try:
+        return not written or any_matches(map(parse, written), labels)
+    except ValueError:
+        return True
 
 
 def _announced(resource: v1beta1.IPAddressPool, pool: Pool, advertisements: Sequence[ParsedL2Advertisement]) -> Pool:

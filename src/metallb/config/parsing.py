@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from metallb.api.core import LabelSelector, ObjectMeta
 from metallb.config import selectors
-from metallb.config.errors import ConfigError
+from metallb.config.errors import ConfigError, ObjectName
 from metallb.config.selectors import Selector
 
 
@@ -15,13 +15,13 @@ from metallb.config.selectors import Selector
 class Problems:
     """Collects the errors of one object."""
 
-    object: str
+    object: ObjectName
     found: list[ConfigError] = field(default_factory=list)
 
     @classmethod
     def of(cls, kind: str, metadata: ObjectMeta) -> Problems:
         """For an object, named as in `kubectl`: kind, namespace and name."""
-        return cls(f"{kind} {metadata.namespace}/{metadata.name}")
+        return cls(ObjectName(kind, metadata.namespace, metadata.name))
 
     def add(self, path: str, value: str, rule: str, hint: str = "") -> None:
         """Notes that the value at a field breaks a rule."""

@@ -14,12 +14,12 @@ from metallb.api import v1beta1
 from metallb.api.core import LabelSelector, LabelSelectorRequirement, ObjectMeta
 from metallb.api.net import Address, InterfaceName, Range
 from metallb.config.build import Build, Snapshot, build
-from metallb.config.errors import ConfigError
+from metallb.config.errors import ConfigError, ObjectName
 from metallb.config.model import Config, NodePreference, Pool
 from metallb.config.selectors import parse
 
-POOL = "IPAddressPool metallb-system/first"
-ADVERTISEMENT = "L2Advertisement metallb-system/all"
+POOL = ObjectName("IPAddressPool", "metallb-system", "first")
+ADVERTISEMENT = ObjectName("L2Advertisement", "metallb-system", "all")
 ALLOCATION = "spec.serviceAllocation"
 A_IS_B = LabelSelector(match_labels={"a": "b"})
 
@@ -231,7 +231,7 @@ class TestErrors:
             )
         )
         assert found.config is None
-        assert [(error.object.split("/")[1], error.field) for error in found.errors] == [
+        assert [(error.object.name, error.field) for error in found.errors] == [
             ("a", "spec.serviceAllocation.namespaces[1]"),
             ("z", "spec.addresses"),
             ("z", "spec.addresses[0]"),
@@ -338,7 +338,7 @@ class TestOverlaps:
         found = build(Snapshot([pool(name, *addresses) for name, addresses in pools]))
         assert found.errors == tuple(
             ConfigError(
-                f"IPAddressPool metallb-system/{name}",
+                ObjectName("IPAddressPool", "metallb-system", name),
                 "spec.addresses",
                 value,
                 f"overlaps {other} of pool {holder!r}",
@@ -481,12 +481,12 @@ def test_the_order_of_objects_means_nothing(
     pools: list[v1beta1.IPAddressPool], advertisements: list[v1beta1.L2Advertisement], data: st.DataObject
 ) -> None:
     namespaces = {"x": {"a": "b"}, "y": {}}
-    first = build(Snapshot(pools, advertisements, namespaces))
+    first = build(Snapshot(pools, advertisements, namespaces=namespaces))
     again = build(
         Snapshot(
             data.draw(st.permutations(pools)),
             data.draw(st.permutations(advertisements)),
-            dict(data.draw(st.permutations(list(namespaces.items())))),
+            namespaces=dict(data.draw(st.permutations(list(namespaces.items())))),
         )
     )
     assert first == again

@@ -44,7 +44,7 @@ class TestConfiguration:
         running.pools["second"] = make_pool("second", "10.0.0.1/32")
         found = running.reload()
         assert isinstance(found, Rejected)
-        assert [error.object for error in found.errors] == ["IPAddressPool metallb-system/second"]
+        assert [str(error.object) for error in found.errors] == ["IPAddressPool metallb-system/second"]
         running.put(make_service("next"))
         assert (running.of("held"), running.of("next")) == (("10.0.0.0",), ("10.0.0.1",))
 
