@@ -17,7 +17,13 @@ from metallb.api.rules import ABSENT
 from metallb.api.schema import Kind, OldVersion, object_schema
 
 Json = dict[str, Any]
-VERSIONS: list[tuple[str, Kind | OldVersion]] = [(kind.plural, of) for kind in kinds.KINDS for of in (kind, *kind.old)]
+
+
+def versions(kind: Kind) -> tuple[Kind | OldVersion, ...]:
+    return kind, *kind.old
+
+
+VERSIONS = [(kind.plural, of) for kind in kinds.KINDS for of in versions(kind)]
 SCHEMAS = {(plural, of.version): object_schema(of) for plural, of in VERSIONS}
 MODELS = {(plural, of.version): of.model for plural, of in VERSIONS}
 INVALID = 422
