@@ -18,6 +18,7 @@ from yarl import URL
 from metallb.kube.credentials import Credentials
 from metallb.kube.errors import ApiError, MalformedError, UnavailableError, error_of
 from metallb.kube.lines import Lines, LineTooLongError
+from metallb.kube.progress import waiting
 
 JSON: Final = "application/json"
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -110,7 +111,8 @@ class Connection:
         request = Request(method, path, query or {}, None if body is None else _encode(body), media)
         async with self._answer(request, self._requests, aiohttp.ClientTimeout(total=self._timeout_s)) as response:
             try:
-                return await response.read()
+                with waiting(self._timeout_s):
+                    return await response.read()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise UnavailableError(str(request), _cause(error)) from error
 
@@ -125,7 +127,7 @@ class Connection:
         request = Request("GET", path, query)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=idle_s)
         async with self._answer(request, self._streams, timeout) as response:
-            yield _lines(str(request), response)
+            yield _lines(str(request), response, idle_s)
 
     def _session(self, limit: int) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -160,22 +162,25 @@ class Connection:
     ) -> aiohttp.ClientResponse:
         """Sends the request and waits for the answer's head."""
         headers = {"Content-Type": request.media} if request.body is not None else {}
-        if authorization := await self.credentials.tokens.authorization(self._clock()):
+        with waiting(self._timeout_s):
+            authorization = await self.credentials.tokens.authorization(self._clock())
+        if authorization:
             headers["Authorization"] = authorization
         tls = self.credentials.tls
         code = 0
         try:
-            async with asyncio.timeout(self._timeout_s):
-                response = await session.request(
-                    request.method,
-                    request.url(self.credentials.server),
-                    data=request.body,
-                    headers=headers,
-                    ssl=tls.context() if self.credentials.server.startswith("https:") else True,
-                    server_hostname=tls.server_name or None,
-                    timeout=limits,
-                    allow_redirects=False,
-                )
+            with waiting(self._timeout_s):
+                async with asyncio.timeout(self._timeout_s):
+                    response = await session.request(
+                        request.method,
+                        request.url(self.credentials.server),
+                        data=request.body,
+                        headers=headers,
+                        ssl=tls.context() if self.credentials.server.startswith("https:") else True,
+                        server_hostname=tls.server_name or None,
+                        timeout=limits,
+                        allow_redirects=False,
+                    )
             code = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(str(request), _cause(error)) from error
@@ -184,10 +189,14 @@ class Connection:
         return response
 
 
-async def _lines(request: str, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _lines(request: str, response: aiohttp.ClientResponse, idle_s: float) -> AsyncIterator[bytes]:
     lines = Lines()
     try:
-        async for chunk in response.content.iter_any():
+        while True:
+            with waiting(idle_s):
+                chunk = await response.content.readany()
+            if not chunk:
+                return
             for line in lines.feed(chunk):
                 yield line
     except LineTooLongError as error:

@@ -1,4 +1,4 @@
-"""Runs a process' main coroutine: uvloop, SIGTERM and SIGINT as cancellation, one exit code.
+"""Runs a process' main coroutine: uvloop, SIGTERM and SIGINT as cancellation, progress watched, one exit code.
 
 def run(settings: Settings) -> int:
     logs.configure(settings.log_level)
@@ -15,6 +15,7 @@ from typing import Any
 import uvloop
 
 from metallb.kube.credentials import CredentialsError
+from metallb.kube.progress import Progress
 from metallb.kube.serving import ListenError
 from metallb.telemetry import logs
 
@@ -38,7 +39,10 @@ def run(main: Coroutine[Any, Any, None]) -> int:
 
 async def _supervise(main: Coroutine[Any, Any, None]) -> int:
     loop = asyncio.get_running_loop()
-    task = asyncio.create_task(main, name="main")
+    progress = Progress()
+    with progress.in_force():
+        task = asyncio.create_task(main, name="main")
+    beat = asyncio.create_task(progress.run(), name="progress")
     stopping = False
 
     def stop(name: str) -> None:
@@ -52,6 +56,7 @@ async def _supervise(main: Coroutine[Any, Any, None]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number.name)
     await asyncio.wait({task})
+    beat.cancel()
     if task.cancelled():
         return 0 if stopping else 1
     error = task.exception()

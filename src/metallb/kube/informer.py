@@ -34,6 +34,7 @@ from metallb.kube.client import KubeClient, selectors_of
 from metallb.kube.credentials import CredentialsError
 from metallb.kube.errors import ApiError, GoneError, InvalidError, MalformedError, RetryLaterError
 from metallb.kube.objects import BARE, K, Kept, Key, key_of
+from metallb.kube.progress import under_way, waiting
 from metallb.kube.resources import Resource
 from metallb.kube.store import Change, IndexFunction, Store
 from metallb.telemetry import logs
@@ -155,6 +156,10 @@ class Informer(Generic[K]):
 
     async def run(self) -> NoReturn:
         """Lists and watches until cancelled; no failure of the server or the network ends it."""
+        with under_way(f"informer {self.resource}"):
+            await self._run()
+
+    async def _run(self) -> NoReturn:
         failures = 0
         while True:
             began, events = self._clock(), self._events
@@ -166,7 +171,9 @@ class Informer(Generic[K]):
                 continue
             delay = BACKOFF.delay_s(max(failures, 1), self._draw)
             asked = error.retry_after_s if isinstance(error, ApiError) else 0.0
-            await asyncio.sleep(max(delay, min(asked, BACKOFF.limit_s) * (1 + self._draw())))
+            pause = max(delay, min(asked, BACKOFF.limit_s) * (1 + self._draw()))
+            with waiting(pause):
+                await asyncio.sleep(pause)
 
     async def _attempt(self) -> ApiError | CredentialsError | None:
         """One list where it is needed, and one watch to its end; gives what ended it, None for a regular end."""

@@ -31,6 +31,7 @@ from typing import Generic, NoReturn, TypeAlias
 from metallb.kube.backoff import Backoff
 from metallb.kube.credentials import CredentialsError
 from metallb.kube.errors import ApiError, ConflictError, InvalidError
+from metallb.kube.progress import under_way, watched
 from metallb.kube.workqueue import BACKOFF, Add, AddAfter, Event, Finished, Q, WorkQueue
 from metallb.telemetry import logs
 
@@ -105,6 +106,7 @@ class Reconciler(Generic[Q]):
         self._clock = clock
         self._queue: WorkQueue[Q] = WorkQueue(workers=workers, draw=draw, backoff=backoff)
         self._inbox: list[Event[Q]] = []
+        self._unread_since: float | None = None
         self._woken = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -129,19 +131,26 @@ class Reconciler(Generic[Q]):
 
     async def run(self) -> NoReturn:
         """Works until cancelled; work under way is cancelled with it."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                events, self._inbox = dict.fromkeys(self._inbox), []  # twice in one batch is once: work starts after it
-                self._woken.clear()
-                now = self._clock()
-                started = [key for event in events for key in self._queue.feed(event, now)]
-                for key in (*started, *self._queue.tick(now)):
-                    group.create_task(self._work(key), name=f"{self.name} {key}")
-                if self._queue.idle and not self._inbox:
-                    self._idle.set()
-                await self._wait(self._queue.deadline())
+        with watched(f"work queue {self.name}", lambda: self._unread_since):
+            async with asyncio.TaskGroup() as group:
+                await self._serve(group)
+
+    async def _serve(self, group: asyncio.TaskGroup) -> NoReturn:
+        while True:
+            events, self._inbox = dict.fromkeys(self._inbox), []  # twice in one batch is once: work starts after it
+            self._unread_since = None
+            self._woken.clear()
+            now = self._clock()
+            started = [key for event in events for key in self._queue.feed(event, now)]
+            for key in (*started, *self._queue.tick(now)):
+                group.create_task(self._work(key), name=f"{self.name} {key}")
+            if self._queue.idle and not self._inbox:
+                self._idle.set()
+            await self._wait(self._queue.deadline())
 
     def _post(self, event: Event[Q]) -> None:
+        if not self._inbox:
+            self._unread_since = self._clock()
         self._inbox.append(event)
         self._idle.clear()
         self._woken.set()
@@ -154,7 +163,8 @@ class Reconciler(Generic[Q]):
             return
 
     async def _work(self, key: Q) -> None:
-        outcome = await self._outcome(key)
+        with under_way(f"{self.name} {key}"):
+            outcome = await self._outcome(key)
         self._observe(outcome)
         match outcome:
             case Done():

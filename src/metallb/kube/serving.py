@@ -26,6 +26,7 @@ from metallb.kube.client import KubeClient
 from metallb.kube.credentials import CredentialsError
 from metallb.kube.errors import ApiError
 from metallb.kube.pem import load_chain
+from metallb.kube.progress import Progress, in_force
 from metallb.kube.tls import TlsSettings
 from metallb.telemetry import logs
 
@@ -96,27 +97,48 @@ class Server:
 
 
 class HealthServer(Server):
-    """`/healthz` and `/readyz`: one word each, for the kubelet."""
+    """`/healthz` and `/readyz`: one word each, for the kubelet; `/healthz` says what hangs where something does.
 
-    def __init__(self, *, port: int, host: str | None = None, ready: Callable[[], bool] | None = None) -> None:
+    An API server that is away is no reason to be restarted, so `/healthz` knows nothing of it: a restart would only
+    lose what the process knows.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int,
+        host: str | None = None,
+        ready: Callable[[], bool] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         """Does not listen yet.
 
         Args:
             port: TCP port.
             host: address; None: all. Speakers use 127.0.0.1.
             ready: the answer of `/readyz`; None: ready as long as the process answers.
+            progress: whose standstill fails `/healthz`; None: what watches this task.
         """
         super().__init__("the health server", self._answer, port=port, host=host)
         self._ready = ready or (lambda: True)
+        self._progress = progress or in_force()
+        self._said: list[str] = []
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method not in {"GET", "HEAD"}:
             return web.Response(status=405, text="method not allowed")
         if request.path == "/healthz":
-            return web.Response(text="ok")
+            return self._health()
         if request.path == "/readyz":
             return web.Response(text="ok") if self._ready() else web.Response(status=503, text="not ready")
         return web.Response(status=404, text="not found")
+
+    def _health(self) -> web.Response:
+        stuck = self._progress.stuck() if self._progress is not None else []
+        if stuck and not self._said:
+            _log.error("the process hangs: /healthz fails from now on", event="stuck", what=stuck)
+        self._said = stuck
+        return web.Response(status=503, text="\n".join(stuck)) if stuck else web.Response(text="ok")
 
 
 class MetricsServer(Server):
