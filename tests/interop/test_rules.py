@@ -56,7 +56,7 @@ DURATIONS = (
     | st.integers(-(10**14), 10**14).map(
         lambda each: duration.render(each).replace("µ", "u")
     )  # the lab's CEL reads ASCII only
-    | st.text(st.sampled_from("0123456789.smhun-"), max_size=8)
+    | st.from_regex(r"-?([0-9]{1,5}(\.[0-9]{1,4})?(h|m|s|ms|us|ns)){1,3}", fullmatch=True)
 )
 LENGTHS = st.sampled_from([None, 1, 24, 32, 33])
 LENGTHS_V6 = st.sampled_from([None, 64, 128, 129])
