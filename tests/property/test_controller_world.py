@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from metallb.api import v1beta1
 from metallb.api.core import LoadBalancerIngress, LoadBalancerStatus, Service, ServiceStatus
 from metallb.api.net import ServiceKey
+from metallb.config.build import Snapshot, build
+from metallb.config.state import Reading
 from metallb.controller.assignment import Assignment
-from metallb.controller.reconciler import Outlets, ServiceController, Stores
+from metallb.controller.reconciler import Outlets, ServiceController
 from metallb.controller.status import POOL_ANNOTATION, change_for
 from metallb.kube.errors import ConflictError, NotFoundError, RetryLaterError, UnavailableError
 from metallb.kube.objects import Bare, Key
@@ -84,9 +86,13 @@ class World:
     known: defaultdict[Key, list[dict[Key, Service]]] = field(default_factory=lambda: defaultdict(list))
     events: list[tuple[Key, Service | None]] = field(default_factory=list)
     version: int = 0
-    stores: Stores = field(default_factory=lambda: Stores(Store(), Store(), Store()))
+    cache: Store[Service] = field(default_factory=Store)
+    pool_cache: Store[v1beta1.IPAddressPool] = field(default_factory=Store)
     controller: ServiceController | None = None
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+
+    def read(self) -> Reading:
+        return Reading(Snapshot(self.pool_cache.values()))
 
     # The API server
 
@@ -170,7 +176,7 @@ class World:
 
     def show_pools(self) -> None:
         self.version += 1
-        self.stores.pools.replace(
+        self.pool_cache.replace(
             msgspec.structs.replace(
                 each, metadata=msgspec.structs.replace(each.metadata, resource_version=str(self.version))
             )
@@ -185,10 +191,10 @@ class World:
             return
         if self.draw.random() < 0.1:
             self.events.clear()
-            changes = self.stores.services.replace(self.services.values())
+            changes = self.cache.replace(self.services.values())
         else:
             key, service = self.events.pop(0)
-            one = self.stores.services.remove(key) if service is None else self.stores.services.put(service)
+            one = self.cache.remove(key) if service is None else self.cache.put(service)
             changes = [] if one is None else [one]
         if self.controller is not None:
             for change in changes:
@@ -239,15 +245,15 @@ class World:
 
     def lead(self) -> None:
         self.events.clear()
-        self.stores.services.replace(self.services.values())
+        self.cache.replace(self.services.values())
         outlets = Outlets(
             record=lambda _service, _notice: None,
             config_loaded=lambda: None,
-            config_stale=lambda _stale: None,
+            config_judged=lambda _evaluation: None,
             observe=lambda _outcome: None,
         )
         writer: Any = self
-        self.controller = ServiceController(Watched(self.known), self.stores, writer, outlets)
+        self.controller = ServiceController(Watched(self.known), self.cache, self.read, writer, outlets)
         clock = asyncio.get_running_loop().time
         for reconciler in (self.controller.services, self.controller.config):
             reconciler._clock = clock  # type: ignore[attr-defined]  # both jump together
@@ -330,7 +336,9 @@ def changed(service: Service, status: Any, annotations: Any) -> Service:
 def leftovers(world: World) -> list[str]:
     """What another controller would do that starts on what the API shows: it must be nothing."""
     fresh = Assignment()
-    fresh.load(world.pools, {})
+    config = build(Snapshot(world.pools)).config
+    if config is not None:
+        fresh.load(config)
     services = sorted(world.services.values(), key=lambda each: each.seniority)
     fresh.adopt(services)
     found = []

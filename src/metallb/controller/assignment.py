@@ -6,7 +6,7 @@ moves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -16,30 +16,9 @@ from metallb.allocator.converge import Assign, Decision, Keep, Pending, adopt, c
 from metallb.allocator.reasons import AddressTaken, NothingLeft, PoolExhausted, Reason
 from metallb.allocator.request import held_addresses, sharing_of
 from metallb.allocator.waiting import Offered, Scarcity, Waiting, WaitingLine
-from metallb.api import v1beta1
 from metallb.api.core import Service
 from metallb.api.net import Address, ServiceKey
-from metallb.config.build import Snapshot, build
-from metallb.config.errors import ConfigError
 from metallb.config.model import Config, Pool
-from metallb.config.selectors import Labels
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A new configuration is in force; every Service has to be looked at again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unchanged:
-    """The configuration says what it said before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """The configuration is wrong; the one before stays in force."""
-
-    errors: tuple[ConfigError, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +54,17 @@ class Assignment:
         """The pools in force."""
         return self.config.pools if self.config else ()
 
-    def load(
-        self, pools: Iterable[v1beta1.IPAddressPool], namespaces: Mapping[str, Labels]
-    ) -> Loaded | Unchanged | Rejected:
-        """Takes the pools into force if they are valid."""
-        built = build(Snapshot(tuple(pools), namespaces=namespaces))
-        if built.config is None:
-            return Rejected(built.errors)
-        if built.config == self.config:
-            return Unchanged()
-        self.config = built.config
-        self.allocator.replace_pools(built.config.pools)
+    def load(self, config: Config) -> bool:
+        """Takes a configuration into force; False: it says what the one before said.
+
+        When True every Service has to be looked at again.
+        """
+        if config == self.config:
+            return False
+        self.config = config
+        self.allocator.replace_pools(config.pools)
         self.queue.offers.clear()  # all are looked at anew
-        return Loaded()
+        return True
 
     def adopt(self, services: Iterable[Service]) -> None:
         """Reserves what Services show. Where two show one address that they may not share, the older one keeps it.

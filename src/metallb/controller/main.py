@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import secrets
 from collections import Counter
@@ -12,27 +11,33 @@ from pathlib import Path
 from msgspec.json import Decoder
 
 from metallb.allocator.pool import MAX_COUNT
-from metallb.api import v1beta1
-from metallb.api.core import Namespace, ObjectMeta, Service
+from metallb.api import v1beta1, v1beta1_bgp
+from metallb.api.core import Namespace, Service
+from metallb.config.build import Snapshot
+from metallb.config.errors import ConfigError
+from metallb.config.state import CONTROLLER, Reading, describe
 from metallb.controller.assignment import Assignment
 from metallb.controller.memberlist import ensure_key
 from metallb.controller.poolstatus import PoolStatus
-from metallb.controller.reconciler import Outlets, ServiceController, Stores
-from metallb.controller.settings import ControllerSettings
+from metallb.controller.reconciler import Outlets, ServiceController
+from metallb.controller.settings import BgpType, ControllerSettings
 from metallb.controller.status import Notice
 from metallb.kube import daemon
 from metallb.kube.apply import StatusWriter
 from metallb.kube.client import KubeClient
+from metallb.kube.configurationstate import ConfigurationReport, Place
+from metallb.kube.configurationstate import Outlets as ReportOutlets
 from metallb.kube.credentials import CredentialsError, find
 from metallb.kube.election import Timing
 from metallb.kube.errors import ApiError, ConflictError
 from metallb.kube.events import Recorder, reference
 from metallb.kube.informer import Informer
+from metallb.kube.inputs import Inputs
 from metallb.kube.lease import Leadership
-from metallb.kube.objects import Bare, Key
+from metallb.kube.objects import Key
 from metallb.kube.observed import outcomes_of, requests_of
 from metallb.kube.reconciler import Failed, Outcome
-from metallb.kube.resources import IP_ADDRESS_POOLS, NAMESPACES, SERVICES
+from metallb.kube.resources import COMMUNITIES, IP_ADDRESS_POOLS, NAMESPACES, SERVICES
 from metallb.kube.serving import HealthServer, MetricsServer
 from metallb.kube.store import Change
 from metallb.telemetry import logs
@@ -44,7 +49,6 @@ TIMING = Timing(duration_s=3, renew_deadline_s=2.2, retry_s=0.5)
 
 RETRY_S = 1.0
 KEY_CHECK_S = 10.0
-CATCH_UP_S = 5.0
 
 _log = logs.logger(op="startup")
 
@@ -61,16 +65,18 @@ class Caches:
         self.services = Informer(client, SERVICES, decoder=Decoder(Service))
         self.pools = Informer(client, IP_ADDRESS_POOLS, decoder=Decoder(v1beta1.IPAddressPool), namespace=namespace)
         self.namespaces = Informer(client, NAMESPACES, decoder=Decoder(Namespace))
+        self.communities = Informer(client, COMMUNITIES, decoder=Decoder(v1beta1_bgp.Community), namespace=namespace)
+        self.inputs = Inputs([self.services, self.pools, self.namespaces], [self.communities])
 
-    def start(self, group: asyncio.TaskGroup) -> None:
-        """Follows the API from now on."""
-        for informer in (self.services, self.pools, self.namespaces):
-            group.create_task(informer.run(), name=f"informer {informer.resource}")
-
-    async def synced(self) -> None:
-        """Returns when all are complete."""
-        for informer in (self.services, self.pools, self.namespaces):
-            await informer.synced.wait()
+    def read(self, backend: BgpType) -> Reading:
+        """What the configuration is made of (spec/crds.md 10.9)."""
+        snapshot = Snapshot(
+            pools=self.pools.store.values(),
+            communities=self.communities.store.values(),
+            namespaces={each.metadata.name: each.metadata.labels for each in self.namespaces.store},
+            backend=backend,
+        )
+        return Reading(snapshot, self.inputs.unreadable(), self.inputs.unread())
 
 
 async def main(settings: ControllerSettings) -> None:
@@ -110,17 +116,19 @@ class Replica:
         self._recorder = Recorder(client, component="metallb-controller")
         self._active: ServiceController | None = None
         self._counters: PoolStatus | None = None
+        self._report: ConfigurationReport | None = None
         self._reconciled = outcomes_of(metrics, "service")
-        self._moved = asyncio.Event()
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Follows the API, serves metrics and makes the gossip key from now on."""
         caches = self._caches
-        caches.start(group)
+        caches.inputs.start(group)
         caches.services.subscribe(self._service_changed)
         caches.pools.subscribe(self._reload, when=_spec_changed)
         caches.pools.subscribe(self._pool_seen)
         caches.namespaces.subscribe(self._reload, when=_labels_changed)
+        caches.communities.subscribe(self._reload)
+        caches.inputs.watch_health(self._health_changed)
         group.create_task(self._recorder.run(), name="events")
         if self._settings.port:
             group.create_task(self._serve_metrics(), name="metrics")
@@ -129,18 +137,35 @@ class Replica:
 
     async def lead(self) -> None:
         """The work of the replica that leads, until cancelled: it starts from what the API shows, nothing else."""
+        place = Place(self._settings.namespace, self._settings.pod_name)
+        told = ReportOutlets(stale=self._show_stale, tell=self._misconfigured)
+        report = self._report = ConfigurationReport(self._client, CONTROLLER, place, told)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(report.run(), name="configuration state")
+                self._health_changed()
+                await self._caches.inputs.ready()
+                await self._catch_up()
+                await self._allocate(report)
+        finally:
+            self._report = None
+
+    async def _allocate(self, report: ConfigurationReport) -> None:
         caches = self._caches
-        await caches.synced()
-        await self._catch_up()
-        stores = Stores(caches.services.store, caches.pools.store, caches.namespaces.store)
         outlets = Outlets(
             record=self._record,
             config_loaded=self._config_loaded,
-            config_stale=lambda stale: self._metrics.set(m.CONFIG_STALE, float(stale)),
+            config_judged=report.judged,
             observe=self._count,
         )
         assignment = Assignment(lb_class=self._settings.lb_class)
-        self._active = ServiceController(assignment, stores, StatusWriter(self._client, SERVICES), outlets)
+        self._active = ServiceController(
+            assignment,
+            caches.services.store,
+            lambda: caches.read(self._settings.bgp_type),
+            StatusWriter(self._client, SERVICES),
+            outlets,
+        )
         self._counters = PoolStatus(
             assignment,
             caches.pools.store,
@@ -160,36 +185,37 @@ class Replica:
             self._metrics.set(m.LEADER, 0, LEASE)
 
     async def _catch_up(self) -> None:
-        """Waits until the cache shows at least what the API shows now, so that no write of the leader before is missed.
-
-        A Service that is in the list and does not reach the cache was deleted meanwhile.
-        """
+        """Waits until no write of the leader before is missing in the cache."""
         while True:
             try:
-                page = await self._client.list(SERVICES, decoder=Decoder(Bare))
-                break
+                await self._caches.services.catch_up()
             except (ApiError, CredentialsError) as error:
                 _log.warn("Services can't be listed, trying again", error=str(error))
                 await asyncio.sleep(RETRY_S)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CATCH_UP_S):
-                for item in page.items:
-                    while not self._has(item.metadata):
-                        self._moved.clear()
-                        await self._moved.wait()
-
-    def _has(self, metadata: ObjectMeta) -> bool:
-        found = self._caches.services.store.get((metadata.namespace, metadata.name))
-        return found is not None and int(found.metadata.resource_version) >= int(metadata.resource_version)
+            else:
+                return
 
     def _service_changed(self, key: Key) -> None:
-        self._moved.set()
         if self._active is not None:
             self._active.services.add(key)
 
     def _reload(self, _key: Key) -> None:
         if self._active is not None:
             self._active.reload()
+
+    def _health_changed(self) -> None:
+        """Something can be read that could not, or the other way round: before the start, that is what it waits for."""
+        if self._active is not None:
+            self._active.reload()
+        elif self._report is not None and (refused := self._caches.inputs.refused()):
+            self._report.unread(refused)
+
+    def _show_stale(self, stale: bool) -> None:  # noqa: FBT001  # an outlet
+        self._metrics.set(m.CONFIG_STALE, float(stale))
+
+    def _misconfigured(self, error: ConfigError) -> None:
+        about = self._caches.inputs.reference(error.object)
+        self._recorder.event(about, "Warning", "ConfigurationError", describe(error))
 
     def _pool_seen(self, _key: Key) -> None:
         if self._counters is not None:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from metallb.allocator.converge import Pending
-from metallb.api import v1beta1
-from metallb.api.core import Namespace, Service
+from metallb.api.core import Service
 from metallb.api.net import ServiceKey
-from metallb.controller.assignment import Assignment, Loaded, Rejected
+from metallb.config.state import Evaluation, Reading, evaluate
+from metallb.controller.assignment import Assignment
 from metallb.controller.status import Notice, StatusChange, change_for, notices_for
 from metallb.kube.apply import StatusWriter
 from metallb.kube.errors import ApiError, NotFoundError
@@ -39,63 +39,54 @@ _log = logs.logger(op="allocate")
 
 
 @dataclass(frozen=True, slots=True)
-class Stores:
-    """The caches that decisions are made from."""
-
-    services: Store[Service]
-    pools: Store[v1beta1.IPAddressPool]
-    namespaces: Store[Namespace]
-
-
-@dataclass(frozen=True, slots=True)
 class Outlets:
     """Where the outcome goes beside the Service's status: events, and what metrics show."""
 
     record: Callable[[Service, Notice], None]
     config_loaded: Callable[[], None]
-    config_stale: Callable[[bool], None]
+    config_judged: Callable[[Evaluation], None]
     observe: Callable[[Outcome], None]
 
 
 class ServiceController:
     """The work of the replica that leads. `services` and `config` are its queues: run both."""
 
-    def __init__(self, assignment: Assignment, stores: Stores, writer: StatusWriter, outlets: Outlets) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        services: Store[Service],
+        read: Callable[[], Reading],
+        writer: StatusWriter,
+        outlets: Outlets,
+    ) -> None:
         self.assignment = assignment
         self.services: Reconciler[Key] = Reconciler("service", self._service, workers=WORKERS, observe=outlets.observe)
         self.config: Reconciler[str] = Reconciler("pools", self._config)
-        self._stores = stores
+        self._store = services
+        self._read = read
         self._writer = writer
         self._outlets = outlets
         self._said: dict[ServiceKey, tuple[str, tuple[Notice, ...]]] = {}
         self._written_over: dict[ServiceKey, str] = {}
 
     def reload(self, *_cause: object) -> None:
-        """Pools or namespaces changed."""
+        """Something changed that the configuration is made from."""
         self.config.add(CONFIG_KEY)
 
     async def _config(self, _key: str) -> Outcome:
-        namespaces = {each.metadata.name: each.metadata.labels for each in self._stores.namespaces.values()}
-        first = self.assignment.config is None
-        outcome = self.assignment.load(self._stores.pools.values(), namespaces)
-        if isinstance(outcome, Rejected):
-            self._outlets.config_stale(True)
-            kept = "nothing is assigned until it is valid" if first else "the configuration before stays in force"
-            for error in outcome.errors:
-                _log.error(f"configuration refused: {kept}", event="configRejected", error=str(error))
+        config, evaluation = evaluate(self._read())
+        self._outlets.config_judged(evaluation)
+        if config is None or not self.assignment.load(config):
             return Done()
-        self._outlets.config_stale(False)
-        if isinstance(outcome, Loaded):
-            names = [pool.name for pool in self.assignment.pools]
-            _log.info("configuration loaded", event="configLoaded", pools=names)
-            self._outlets.config_loaded()
-            self.assignment.adopt(self._stores.services.values())
-            for service in sorted(self._stores.services.values(), key=lambda each: each.seniority):
-                self.services.add(Key(*service.key))
+        _log.info("configuration loaded", event="configLoaded", pools=[pool.name for pool in config.pools])
+        self._outlets.config_loaded()
+        self.assignment.adopt(self._store.values())
+        for service in sorted(self._store.values(), key=lambda each: each.seniority):
+            self.services.add(Key(*service.key))
         return Done()
 
     async def _service(self, key: Key) -> Outcome:
-        service = self._stores.services.get(key)
+        service = self._store.get(key)
         if service is not None and self._written_over.get(service.key) == service.metadata.resource_version:
             return Done()  # our own write is not in the cache yet; when it is, the Service is in line again
         self._written_over.pop(ServiceKey(*key), None)

@@ -13,23 +13,28 @@ from msgspec.json import Decoder
 from metallb.advertisement.interfaces import Exclusion
 from metallb.advertisement.layer2 import Announce
 from metallb.advertisement.reasons import Reason
-from metallb.api import v1beta1
 from metallb.api.core import EndpointSlice, Node, Pod, Service
-from metallb.api.net import Address, ServiceKey
+from metallb.api.net import Address, NodeName, ServiceKey
+from metallb.config.errors import ConfigError
+from metallb.config.state import describe, speaker_on
 from metallb.kube import daemon
 from metallb.kube.client import KubeClient
+from metallb.kube.configurationstate import ConfigurationReport, Place
+from metallb.kube.configurationstate import Outlets as ReportOutlets
 from metallb.kube.credentials import find
 from metallb.kube.daemon import StartError
 from metallb.kube.events import Recorder, reference
 from metallb.kube.informer import Informer
+from metallb.kube.inputs import Inputs
 from metallb.kube.objects import Key
 from metallb.kube.observed import outcomes_of, requests_of
 from metallb.kube.reconciler import Failed, Outcome
-from metallb.kube.resources import ENDPOINT_SLICES, IP_ADDRESS_POOLS, L2_ADVERTISEMENTS, NODES, PODS, SERVICES
+from metallb.kube.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from metallb.kube.serving import HealthServer, MetricsServer
 from metallb.kube.store import Change
 from metallb.protocols.announcing import Counter
 from metallb.speaker.announcer import Announcer
+from metallb.speaker.inputs import ConfigInputs
 from metallb.speaker.reconciler import SLICES_BY_SERVICE, Outlets, ServiceSpeaker, Settings, Stores
 from metallb.speaker.settings import SpeakerSettings
 from metallb.telemetry import logs
@@ -99,31 +104,26 @@ class Caches:
         )
         self.nodes = Informer(client, NODES, decoder=Decoder(Node))
         self.pods = Informer(client, PODS, decoder=Decoder(Pod), namespace=namespace, label_selector=labels)
-        self.pools = Informer(client, IP_ADDRESS_POOLS, decoder=Decoder(v1beta1.IPAddressPool), namespace=namespace)
-        self.l2_advertisements = Informer(
-            client, L2_ADVERTISEMENTS, decoder=Decoder(v1beta1.L2Advertisement), namespace=namespace
-        )
+        self.config = ConfigInputs(client, settings, self.nodes)
+        self.others = Inputs([self.services, self.slices, self.nodes, self.pods])
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Follows the API from now on."""
-        group.create_task(self.services.run(), name="informer services")
-        group.create_task(self.slices.run(), name="informer endpointslices")
-        group.create_task(self.nodes.run(), name="informer nodes")
-        group.create_task(self.pods.run(), name="informer pods")
-        group.create_task(self.pools.run(), name="informer ipaddresspools")
-        group.create_task(self.l2_advertisements.run(), name="informer l2advertisements")
+        self.config.start(group)
+        self.others.start(group)
 
-    async def synced(self) -> None:
-        """Returns when all are complete."""
-        for event in (
-            self.services.synced,
-            self.slices.synced,
-            self.nodes.synced,
-            self.pods.synced,
-            self.pools.synced,
-            self.l2_advertisements.synced,
-        ):
-            await event.wait()
+    async def ready(self) -> None:
+        """Returns when all are complete that announcements need."""
+        await self.others.ready()
+        await self.config.ready()
+
+    def refused(self) -> tuple[str, ...]:
+        """What the server does not let us read, in sentences."""
+        return self.config.refused() + self.others.refused()
+
+    def live(self) -> frozenset[NodeName]:
+        """The nodes that have a speaker."""
+        return frozenset(pod.spec.node_name for pod in self.pods.store if pod.ready)
 
     def stores(self) -> Stores:
         """The caches as the reconciler reads them."""
@@ -132,8 +132,6 @@ class Caches:
             slices=self.slices.store,
             nodes=self.nodes.store,
             speakers=self.pods.store,
-            pools=self.pools.store,
-            l2_advertisements=self.l2_advertisements.store,
         )
 
 
@@ -149,6 +147,12 @@ class Speaker:
         self._caches = Caches(client, settings)
         self._announcer = Announcer(Wire(metrics))
         self._netlink: Netlink | None = None
+        self._report = ConfigurationReport(
+            client,
+            speaker_on(settings.node_name),
+            Place(settings.namespace, settings.pod_name),
+            ReportOutlets(stale=lambda stale: metrics.set(m.CONFIG_STALE, float(stale)), tell=self._misconfigured),
+        )
         self._reconciled = outcomes_of(metrics, "service")
         self._speaker: ServiceSpeaker | None = None
         self._shown: dict[ServiceKey, list[tuple[str, str, str, str]]] = {}
@@ -157,6 +161,7 @@ class Speaker:
         """Follows API and interfaces, announces and serves metrics from now on."""
         self._caches.start(group)
         group.create_task(self._recorder.run(), name="events")
+        group.create_task(self._report.run(), name="configuration state")
         group.create_task(self._announce(), name="announcements")
         if self._settings.port:
             group.create_task(self._serve_metrics(), name="metrics")
@@ -172,25 +177,25 @@ class Speaker:
     async def _announce(self) -> None:
         """Decides from complete caches only: a Service or node that is not there yet is not one that is gone."""
         caches, settings = self._caches, self._settings
-        await caches.synced()
+        self._report_refusals()
+        await caches.ready()
         outlets = Outlets(
             announced=self._announced,
             withdrawn=self._withdrawn,
             unannounced=self._unannounced,
             config_loaded=lambda: self._metrics.set(m.CONFIG_LOADED, 1),
-            config_stale=lambda stale: self._metrics.set(m.CONFIG_STALE, float(stale)),
+            config_judged=self._report.judged,
             observe=self._count,
         )
         told = Settings(settings.node_name, settings.lb_class, settings.ignore_exclude_lb)
-        speaker = self._speaker = ServiceSpeaker(told, caches.stores(), self._announcer, outlets)
+        speaker = self._speaker = ServiceSpeaker(told, caches.stores(), caches.config.read, self._announcer, outlets)
         self._watch_interfaces(speaker)
         caches.services.subscribe(speaker.services.add)
         caches.slices.subscribe_by(_keys_of, speaker.services.add)
         caches.nodes.subscribe(speaker.review_all, when=_node_matters)
         caches.pods.subscribe(speaker.review_all, when=_came_or_left)
         caches.pods.subscribe(lambda _key: self._review_soon(speaker), when=_fell_silent)
-        caches.pools.subscribe(speaker.reload, when=_pool_changed)
-        caches.l2_advertisements.subscribe(speaker.reload)
+        caches.config.subscribe(speaker.reload)
         speaker.reload()
         async with asyncio.TaskGroup() as group:
             group.create_task(speaker.config.run(), name="config")
@@ -240,6 +245,21 @@ class Speaker:
         node = self._settings.node_name
         message = f'not announced by protocol "layer2" (node "{node}"): {reason}'
         self._recorder.event(reference(SERVICES, service.metadata), "Warning", "announceFailed", message)
+
+    def _report_refusals(self) -> None:
+        """Tells what the start waits for, until there is a configuration to tell of."""
+
+        def tell() -> None:
+            if self._speaker is None and (refused := self._caches.refused()):
+                self._report.unread(refused)
+
+        self._caches.config.watch_health(tell)
+        self._caches.others.watch_health(tell)
+
+    def _misconfigured(self, error: ConfigError) -> None:
+        about = self._caches.config.to_be_told(error, self._caches.live())
+        if about is not None:
+            self._recorder.event(about, "Warning", "ConfigurationError", describe(error))
 
     def _count(self, outcome: Outcome) -> None:
         self._reconciled(outcome)
@@ -326,11 +346,3 @@ def _fell_silent(change: Change[Pod]) -> bool:
 
 def _is_live(pod: Pod | None) -> bool:
     return pod is not None and pod.ready
-
-
-def _pool_changed(change: Change[v1beta1.IPAddressPool]) -> bool:
-    """The controller's counters in the status are not ours to look at; labels are: advertisements select by them."""
-    before, after = change.before, change.after
-    if before is None or after is None:
-        return True
-    return (before.metadata.generation, before.metadata.labels) != (after.metadata.generation, after.metadata.labels)

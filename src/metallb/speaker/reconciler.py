@@ -1,7 +1,7 @@
 """Services in, announcements out: what `advertisement` decides is handed to the announcer.
 
-The configuration is rebuilt when pools or advertisements change; a bad one leaves the last good one in force. An API
-outage changes nothing: caches keep what they have.
+The configuration is rebuilt when something changes that it is made from; a bad one leaves the last good one in force.
+An API outage changes nothing: caches keep what they have.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from metallb.advertisement.reasons import (
     Reason,
     SharedWithSelectors,
 )
-from metallb.api import v1beta1
 from metallb.api.core import Endpoint, EndpointSlice, Node, Pod, Service
 from metallb.api.net import NodeName, ServiceKey
-from metallb.config.build import Snapshot, build
 from metallb.config.model import Config
+from metallb.config.state import Evaluation, Reading, evaluate
 from metallb.kube.objects import Key
 from metallb.kube.reconciler import Again, Done, Outcome, Reconciler
 from metallb.kube.store import Store
@@ -42,14 +41,12 @@ _log = logs.logger(op="announce")
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The caches that decisions are made from."""
+    """The caches that decisions are made from, beside the configuration."""
 
     services: Store[Service]
     slices: Store[EndpointSlice]
     nodes: Store[Node]
     speakers: Store[Pod]
-    pools: Store[v1beta1.IPAddressPool]
-    l2_advertisements: Store[v1beta1.L2Advertisement]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class Outlets:
     withdrawn: Callable[[ServiceKey], None]
     unannounced: Callable[[Service, Reason], None]
     config_loaded: Callable[[], None]
-    config_stale: Callable[[bool], None]
+    config_judged: Callable[[Evaluation], None]
     observe: Callable[[Outcome], None]
 
 
@@ -88,6 +85,7 @@ class ServiceSpeaker:
         self,
         settings: Settings,
         stores: Stores,
+        read: Callable[[], Reading],
         announcer: Announcer,
         outlets: Outlets,
         clock: Callable[[], float] = time.monotonic,
@@ -97,6 +95,7 @@ class ServiceSpeaker:
         self.config: Reconciler[str] = Reconciler("config", self._config)
         self._settings = settings
         self._stores = stores
+        self._read = read
         self._announcer = announcer
         self._outlets = outlets
         self._clock = clock
@@ -104,7 +103,7 @@ class ServiceSpeaker:
         self._untold: dict[ServiceKey, float] = {}
 
     def reload(self, *_cause: object) -> None:
-        """Pools or advertisements changed."""
+        """Something changed that the configuration is made from."""
         self.config.add(CONFIG_KEY)
 
     def review_all(self, *_cause: object) -> None:
@@ -114,19 +113,14 @@ class ServiceSpeaker:
             self.services.add(Key(*key))
 
     async def _config(self, _key: str) -> Outcome:
-        built = build(Snapshot(self._stores.pools.values(), self._stores.l2_advertisements.values()))
-        if built.config is None:
-            self._outlets.config_stale(True)
-            for error in built.errors:
-                _log.error(
-                    "configuration refused: the one before stays in force", event="configRejected", error=str(error)
-                )
+        config, evaluation = evaluate(self._read())
+        self._outlets.config_judged(evaluation)
+        if config is None or config == self.state.config:
             return Done()
-        self._outlets.config_stale(False)
-        if built.config != self.state.config:
-            self.state.config = built.config
-            _log.info("configuration loaded", event="configLoaded", pools=[pool.name for pool in built.config.pools])
-            self._outlets.config_loaded()
+        before, self.state.config = self.state.config, config
+        _log.info("configuration loaded", event="configLoaded", pools=[pool.name for pool in config.pools])
+        self._outlets.config_loaded()
+        if before is None or before.pools != config.pools:
             self.review_all()
         return Done()
 

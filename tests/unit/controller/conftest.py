@@ -13,7 +13,10 @@ from metallb.allocator.converge import Decision
 from metallb.api import v1beta1
 from metallb.api.core import LoadBalancerIngress, LoadBalancerStatus, Service, ServiceStatus
 from metallb.api.net import ServiceKey
-from metallb.controller.assignment import Assignment, Loaded, Rejected, Unchanged
+from metallb.config.build import Snapshot, build
+from metallb.config.errors import ConfigError
+from metallb.config.model import Config
+from metallb.controller.assignment import Assignment
 from metallb.controller.status import POOL_ANNOTATION, StatusChange, change_for
 
 NAMESPACES = {name: {"kubernetes.io/metadata.name": name} for name in ("default", "team-a", "team-b")}
@@ -49,19 +52,22 @@ class Life:
     decisions: dict[ServiceKey, Decision | None] = field(default_factory=dict)
     order: list[ServiceKey] = field(default_factory=list)
     writes: int = 0
+    errors: tuple[ConfigError, ...] = ()
 
     def restart(self, lb_class: str = "") -> None:
         """Another controller takes over: it knows what the objects show, nothing else."""
         self.assignment = Assignment(lb_class=lb_class)
         self.reload()
 
-    def reload(self) -> Loaded | Unchanged | Rejected:
-        """Pools or namespaces changed: what the shell does then."""
-        outcome = self.assignment.load(self.pools.values(), self.namespaces)
-        if isinstance(outcome, Loaded):
-            self.assignment.adopt(self.services.values())
-            self.settle(each.key for each in sorted(self.services.values(), key=lambda each: each.seniority))
-        return outcome
+    def reload(self) -> bool:
+        """Pools or namespaces changed: what the shell does then; whether another configuration is in force."""
+        built = build(Snapshot(list(self.pools.values()), namespaces=self.namespaces))
+        self.errors = built.errors
+        if built.config is None or not self.assignment.load(built.config):
+            return False
+        self.assignment.adopt(self.services.values())
+        self.settle(each.key for each in sorted(self.services.values(), key=lambda each: each.seniority))
+        return True
 
     def put(self, *services: Service) -> None:
         """Services are made or changed; their status is the API server's business."""
@@ -127,3 +133,15 @@ def new_life() -> type[Life]:
 def apply_change() -> Callable[[Service, StatusChange], Service]:
     """What the API server makes of a status patch."""
     return changed
+
+
+@pytest.fixture
+def config_of() -> Callable[..., Config]:
+    """The configuration of valid pools."""
+
+    def build_config(*pools: v1beta1.IPAddressPool) -> Config:
+        built = build(Snapshot(pools))
+        assert built.config is not None, built.errors
+        return built.config
+
+    return build_config

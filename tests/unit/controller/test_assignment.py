@@ -15,7 +15,8 @@ from metallb.allocator.converge import Keep, Pending
 from metallb.api import v1beta1
 from metallb.api.core import LabelSelector, ObjectMeta, Service
 from metallb.api.net import Address, ServiceKey
-from metallb.controller.assignment import Assignment, Loaded, Rejected, Unchanged
+from metallb.config.model import Config
+from metallb.controller.assignment import Assignment
 
 V4, V6 = "198.18.128.5", "2001:db8:300::5"
 ADDRESSES = "metallb.io/loadBalancerIPs"
@@ -42,16 +43,15 @@ class TestConfiguration:
     ) -> None:
         running.put(make_service("held"))
         running.pools["second"] = make_pool("second", "10.0.0.1/32")
-        found = running.reload()
-        assert isinstance(found, Rejected)
-        assert [str(error.object) for error in found.errors] == ["IPAddressPool metallb-system/second"]
+        assert not running.reload()
+        assert [str(error.object) for error in running.errors] == ["IPAddressPool metallb-system/second"]
         running.put(make_service("next"))
         assert (running.of("held"), running.of("next")) == (("10.0.0.0",), ("10.0.0.1",))
 
     def test_the_same_again_is_no_change(self, running: Any) -> None:
-        assert running.reload() == Unchanged()
+        assert not running.reload()
         running.namespaces["another"] = {"a": "b"}
-        assert running.reload() == Unchanged(), "no pool looks at namespaces"
+        assert not running.reload(), "no pool looks at namespaces"
 
     def test_a_namespaces_label_opens_a_pool(
         self, life: Any, make_pool: Callable[..., Any], make_service: Callable[..., Service]
@@ -61,7 +61,7 @@ class TestConfiguration:
         life.put(make_service())
         assert life.of("web") == ()
         life.namespaces["default"] = {"tenant": "a"}
-        assert life.reload() == Loaded()
+        assert life.reload()
         assert life.of("web") == ("10.0.0.0",)
         life.namespaces["default"] = {}
         life.reload()
@@ -72,21 +72,25 @@ class TestConfiguration:
     ) -> None:
         running.put(make_service())
         running.pools.clear()
-        assert running.reload() == Loaded()
+        assert running.reload()
         assert running.holds() == {"default/web": ((), "")}
         assert running.decisions[ServiceKey("default", "web")].reason == reasons.NoPools()
 
     def test_a_pool_that_comes_back_finds_its_services(
-        self, running: Any, make_pool: Callable[..., Any], make_service: Callable[..., Service]
+        self,
+        running: Any,
+        make_pool: Callable[..., Any],
+        make_service: Callable[..., Service],
+        config_of: Callable[..., Config],
     ) -> None:
         """Removed and made again before any Service was looked at: the cache still shows who had what."""
         running.put(make_service("b", created=SECOND), make_service("c", created=THIRD))
         before = running.holds()
         pools, running.pools = running.pools, {"other": make_pool("other", "10.9.0.0/32")}
-        assert isinstance(running.assignment.load(running.pools.values(), {}), Loaded)
+        assert running.assignment.load(config_of(*running.pools.values()))
         running.pools = pools
         running.services[ServiceKey("default", "a")] = make_service("a", created=FIRST)
-        assert running.reload() == Loaded()
+        assert running.reload()
         assert {key: value for key, value in running.holds().items() if key != "default/a"} == before
         assert running.of("a") == ()
 

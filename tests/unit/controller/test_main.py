@@ -9,6 +9,7 @@ import pytest
 
 from metallb.api import v1beta1
 from metallb.api.core import Namespace, ObjectMeta, Service
+from metallb.config.model import Config
 from metallb.controller.assignment import Assignment
 from metallb.controller.main import _labels_changed, _spec_changed, show_pools
 from metallb.kube.objects import Key
@@ -70,9 +71,10 @@ class TestCounters:
         shown: Callable[..., dict[str, str]],
         make_pool: Callable[..., Any],
         make_service: Callable[..., Service],
+        config_of: Callable[..., Config],
     ) -> None:
         assignment = Assignment()
-        assignment.load([make_pool("p", "10.0.0.0/24", "2001:db8::/126", avoid_buggy_ips=True)], {})
+        assignment.load(config_of(make_pool("p", "10.0.0.0/24", "2001:db8::/126", avoid_buggy_ips=True)))
         shared = {"metallb.io/allow-shared-ip": "k"}
         for name, port in (("a", 80), ("b", 443)):
             service = make_service(name, annotations=shared, ports=(("TCP", port),))
@@ -90,20 +92,26 @@ class TestCounters:
         }
 
     def test_of_pools_that_are_gone_go_too(
-        self, shown: Callable[..., dict[str, str]], make_pool: Callable[..., Any]
+        self,
+        shown: Callable[..., dict[str, str]],
+        make_pool: Callable[..., Any],
+        config_of: Callable[..., Config],
     ) -> None:
         assignment, metrics = Assignment(), m.Metrics(m.CONTROLLER)
-        assignment.load([make_pool("old", "10.0.0.0/24")], {})
+        assignment.load(config_of(make_pool("old", "10.0.0.0/24")))
         assert any("old" in name for name in shown(assignment, metrics))
-        assignment.load([make_pool("new", "10.0.0.0/24")], {})
+        assignment.load(config_of(make_pool("new", "10.0.0.0/24")))
         found = shown(assignment, metrics)
         assert not any("old" in name for name in found)
         assert any("new" in name for name in found)
 
     def test_of_endless_pools_stop_at_what_a_counter_can_show(
-        self, shown: Callable[..., dict[str, str]], make_pool: Callable[..., Any]
+        self,
+        shown: Callable[..., dict[str, str]],
+        make_pool: Callable[..., Any],
+        config_of: Callable[..., Config],
     ) -> None:
         assignment = Assignment()
-        assignment.load([make_pool("p", "2001:db8::/32", "2001:db9::/32")], {})
+        assignment.load(config_of(make_pool("p", "2001:db8::/32", "2001:db9::/32")))
         found = shown(assignment, m.Metrics(m.CONTROLLER))
         assert float(found['metallb_allocator_addresses_total{pool="p"}']) == float(2**63 - 1)

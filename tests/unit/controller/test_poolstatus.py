@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from metallb.api import v1beta1
+from metallb.config.build import Snapshot, build
 from metallb.controller.assignment import Assignment
 from metallb.controller.poolstatus import QUIET_S, PoolStatus, counters_of
 from metallb.kube.errors import ConflictError, NotFoundError
@@ -75,7 +76,9 @@ class World:
     def load(self, *pools: v1beta1.IPAddressPool) -> None:
         for pool in pools:
             self.api.put(pool)
-        self.assignment.load(pools, {})
+        built = build(Snapshot(pools))
+        assert built.config is not None
+        self.assignment.load(built.config)
         self.status.changed()
 
     @asynccontextmanager
@@ -111,13 +114,14 @@ def world() -> World:
 )
 def test_counters_are_true_whatever_the_size(
     addresses: tuple[str, ...],
-    avoid: bool,
+    avoid: bool,  # noqa: FBT001  # a column
     expected: tuple[int, ...],
     make_pool: Any,
-    make_service: Any,  # noqa: FBT001  # a column
+    make_service: Any,  # a column
+    config_of: Any,
 ) -> None:
     assignment = Assignment()
-    assignment.load([make_pool("p", *addresses, avoid_buggy_ips=avoid)], {})
+    assignment.load(config_of(make_pool("p", *addresses, avoid_buggy_ips=avoid)))
     service = make_service()
     assignment.decide(service.key, service)
     found = counters_of(assignment, "p")

@@ -13,12 +13,27 @@ import pytest
 
 from metallb.api import v1beta1
 from metallb.api.core import Namespace, ObjectMeta, Service
+from metallb.config.build import Snapshot
+from metallb.config.state import Reading
 from metallb.controller.assignment import Assignment
-from metallb.controller.reconciler import WORKERS, Outlets, ServiceController, Stores
+from metallb.controller.reconciler import WORKERS, Outlets, ServiceController
 from metallb.controller.status import POOL_ANNOTATION, Notice, StatusChange
 from metallb.kube.errors import ConflictError, InvalidError, NotFoundError, RetryLaterError
 from metallb.kube.objects import Bare, Key
 from metallb.kube.store import Store
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The caches of one controller."""
+
+    services: Store[Service] = field(default_factory=Store)
+    pools: Store[v1beta1.IPAddressPool] = field(default_factory=Store)
+    namespaces: Store[Namespace] = field(default_factory=Store)
+
+    def read(self) -> Reading:
+        namespaces = {each.metadata.name: each.metadata.labels for each in self.namespaces}
+        return Reading(Snapshot(self.pools.values(), namespaces=namespaces))
 
 
 @dataclass
@@ -32,7 +47,7 @@ class FakeApi:
 
     changed: Callable[[Service, StatusChange], Service]
     services: dict[Key, Service] = field(default_factory=dict)
-    stores: Stores = field(default_factory=lambda: Stores(Store(), Store(), Store()))
+    stores: Stores = field(default_factory=Stores)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     failures: list[Exception] = field(default_factory=list)
     deliver: bool = True
@@ -99,11 +114,11 @@ class FakeApi:
         outlets = Outlets(
             record=lambda service, notice: self.notices.append((service.metadata.name, notice)),
             config_loaded=self._count_loaded,
-            config_stale=self.stale.append,
+            config_judged=lambda evaluation: self.stale.append(bool(evaluation.errors)),
             observe=lambda _outcome: None,
         )
         writer: Any = self
-        self.controller = ServiceController(Assignment(), self.stores, writer, outlets)
+        self.controller = ServiceController(Assignment(), self.stores.services, self.stores.read, writer, outlets)
         self.controller.reload()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self.controller.config.run()), group.create_task(self.controller.services.run())]

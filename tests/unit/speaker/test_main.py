@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from metallb.api import v1beta1
 from metallb.api.core import Condition, EndpointSlice, Node, NodeStatus, ObjectMeta, Pod, PodSpec, PodStatus
 from metallb.api.net import InterfaceName, NodeName
 from metallb.kube.daemon import StartError
@@ -19,7 +17,6 @@ from metallb.speaker.main import (
     _fell_silent,
     _keys_of,
     _node_matters,
-    _pool_changed,
     _services_of,
     read_exclusion,
 )
@@ -76,25 +73,6 @@ def test_pods_of_speakers(
 ) -> None:
     change = Change(KEY, before, after)
     assert (_came_or_left(change), _fell_silent(change)) == (at_once, silent)
-
-
-def pool(generation: int = 1, **labels: str) -> v1beta1.IPAddressPool:
-    metadata = ObjectMeta(name="p", generation=generation, labels=labels)
-    return v1beta1.IPAddressPool(metadata=metadata, spec=v1beta1.IPAddressPoolSpec(addresses=("10.0.0.0/24",)))
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "matters"),
-    [
-        (None, pool(), True),
-        (pool(), None, True),
-        (pool(), pool(), False),
-        (pool(), pool(2), True),
-        (pool(), pool(a="b"), True),
-    ],
-)
-def test_pools(before: Any, after: Any, matters: bool) -> None:  # noqa: FBT001  # a column
-    assert _pool_changed(Change(KEY, before, after)) is matters
 
 
 def test_slices_are_work_for_their_service_and_those_of_none_for_nobody() -> None:

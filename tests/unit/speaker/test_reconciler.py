@@ -14,7 +14,7 @@ import pytest
 from metallb.advertisement import reasons
 from metallb.advertisement.election import elect
 from metallb.advertisement.layer2 import EXCLUDE_LABEL, Announce
-from metallb.api import v1beta1
+from metallb.api import v1beta1, v1beta2
 from metallb.api.core import (
     Condition,
     Endpoint,
@@ -30,6 +30,8 @@ from metallb.api.core import (
     Service,
 )
 from metallb.api.net import Address, InterfaceName, NodeName, ServiceKey
+from metallb.config.build import Snapshot
+from metallb.config.state import Reading
 from metallb.kube.objects import Key, key_of
 from metallb.kube.store import Store
 from metallb.speaker.reconciler import PATIENCE_S, SLICES_BY_SERVICE, Outlets, ServiceSpeaker, Settings, Stores
@@ -75,10 +77,12 @@ class World:
             slices=Store({SLICES_BY_SERVICE: lambda each: [str(each.service)] if each.service else []}),
             nodes=Store(),
             speakers=Store(),
-            pools=Store(),
-            l2_advertisements=Store(),
         )
     )
+    pools: Store[v1beta1.IPAddressPool] = field(default_factory=Store)
+    l2_advertisements: Store[v1beta1.L2Advertisement] = field(default_factory=Store)
+    peers: list[v1beta2.BGPPeer] = field(default_factory=list)
+    unread: tuple[str, ...] = ()
     speaker: ServiceSpeaker = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,10 +92,17 @@ class World:
             withdrawn=lambda key: self.said.append(f"withdrawn {key}"),
             unannounced=lambda service, reason: self.said.append(f"unannounced {service.key}: {reason.code}"),
             config_loaded=lambda: self.said.append("loaded"),
-            config_stale=self.stale.append,
+            config_judged=lambda evaluation: self.stale.append(bool(evaluation.errors)),
             observe=lambda _outcome: None,
         )
-        self.speaker = ServiceSpeaker(Settings(self.me), self.stores, announcer, outlets, clock=lambda: self.now)
+        self.speaker = ServiceSpeaker(
+            Settings(self.me), self.stores, self.read, announcer, outlets, clock=lambda: self.now
+        )
+
+    def read(self) -> Reading:
+        return Reading(
+            Snapshot(self.pools.values(), self.l2_advertisements.values(), peers=self.peers), (), self.unread
+        )
 
     async def put(self, *items: Any) -> None:
         """Objects appear or change, and the wiring of main.py does its part."""
@@ -114,19 +125,20 @@ class World:
                     self.stores.speakers.put(named)
                     self.speaker.review_all()
                 case v1beta1.IPAddressPool():
-                    self.stores.pools.put(named)
+                    self.pools.put(named)
                     self.speaker.reload()
                 case v1beta1.L2Advertisement():
-                    self.stores.l2_advertisements.put(named)
+                    self.l2_advertisements.put(named)
                     self.speaker.reload()
         await self.rest()
 
     async def remove(self, kind: str, key: Key) -> None:
-        store: Store[Any] = getattr(self.stores, kind)
+        of_config = kind in {"pools", "l2_advertisements"}
+        store: Store[Any] = getattr(self if of_config else self.stores, kind)
         store.remove(key)
         if kind == "services":
             self.speaker.services.add(key)
-        elif kind in {"pools", "l2_advertisements"}:
+        elif of_config:
             self.speaker.reload()
         else:
             self.speaker.review_all()
