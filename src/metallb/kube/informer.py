@@ -14,6 +14,7 @@ What holds:
   or, where the server has no such history (410, restored from a backup), a new list shows what is missing.
 - Subscribers learn that a key changed, not what happened: several changes may be one call.
 - Reconnects are spread by chance, so that a thousand speakers don't come back at once.
+- Where RBAC allows `list` but not `watch`, the list is polled, and taken for what it is: changes come later.
 
 Source: Kubernetes API concepts, "Efficient detection of changes"; KEP-956 (bookmarks), KEP-3157 (streaming lists).
 """
@@ -28,12 +29,13 @@ from typing import Final, Generic, NoReturn, TypeVar
 
 from msgspec.json import Decoder
 
-from metallb.kube.answers import Bookmark, Changed, Deleted, Unreadable, WatchEvent
+from metallb.kube.access import may
+from metallb.kube.answers import Bookmark, Changed, Deleted, ListPage, Unreadable, WatchEvent
 from metallb.kube.backoff import Backoff
 from metallb.kube.client import KubeClient, selectors_of
 from metallb.kube.credentials import CredentialsError
-from metallb.kube.errors import ApiError, GoneError, InvalidError, MalformedError, RetryLaterError
-from metallb.kube.objects import BARE, K, Kept, Key, key_of
+from metallb.kube.errors import ApiError, ForbiddenError, GoneError, InvalidError, MalformedError, RetryLaterError
+from metallb.kube.objects import BARE, Bare, K, Kept, Key, key_of
 from metallb.kube.progress import under_way, waiting
 from metallb.kube.resources import Resource
 from metallb.kube.store import Change, IndexFunction, Store
@@ -49,6 +51,15 @@ HEALTHY_S: Final = 5.0
 
 INITIAL_IDLE_S: Final = 10.0
 """A streaming list that is silent for this long is not one: the server ignores what it does not know."""
+
+POLL_S: Final = 2.0
+"""How often a list is asked for where watching is not allowed."""
+
+POLL_SHARE: Final = 20
+"""A list that takes long is asked for less often: the pause is at least so many times as long."""
+
+WATCH_AGAIN_S: Final = 300.0
+"""How often it is looked whether watching is allowed by now."""
 
 BACKOFF: Final = Backoff(first_s=0.2, limit_s=10.0)
 
@@ -111,6 +122,8 @@ class Informer(Generic[K]):
         self._health_watchers: list[Callable[[], None]] = []
         self._version = ""
         self._can_stream = True
+        self._poll_until = float("-inf")
+        self._turned: asyncio.Event | None = None
         self._events = 0
         self._log = _log.bind(resource=str(resource))
 
@@ -154,6 +167,35 @@ class Informer(Generic[K]):
         """Seconds since the last sign of life from the server; infinite before the first."""
         return self._clock() - self.last_contact
 
+    async def catch_up(self) -> None:
+        """Returns once the store shows what the API server shows now, or something newer.
+
+        An object that is deleted before it reaches the store holds nothing up: the store is then past the list.
+
+        Raises:
+            ApiError: the API server does not show it.
+            CredentialsError: there are no credentials.
+        """
+        page = await self._client.list(
+            self.resource,
+            decoder=BARE,
+            namespace=self._namespace,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+        )
+        for item in page.items:
+            while not self._reflects(item, page):
+                self._turned = self._turned or asyncio.Event()
+                await self._turned.wait()
+
+    def _reflects(self, item: Bare, page: ListPage[Bare]) -> bool:
+        """Whether the store has the object in that state or a later one, or is as a whole later than the list."""
+        key = key_of(item)
+        if key in self.unreadable or (self._version and not _is_before(self._version, page.resource_version)):
+            return True
+        found = self.store.get(key)
+        return found is not None and not _is_before(found.metadata.resource_version, item.metadata.resource_version)
+
     async def run(self) -> NoReturn:
         """Lists and watches until cancelled; no failure of the server or the network ends it."""
         with under_way(f"informer {self.resource}"):
@@ -164,7 +206,7 @@ class Informer(Generic[K]):
         while True:
             began, events = self._clock(), self._events
             error = await self._attempt()
-            healthy = self._events > events or self._clock() - began >= HEALTHY_S
+            healthy = self._events > events or self._clock() - began >= HEALTHY_S or self._polls(began)
             failures = 0 if healthy else failures + 1
             self._note(error)
             if error is None and healthy:
@@ -178,20 +220,55 @@ class Informer(Generic[K]):
     async def _attempt(self) -> ApiError | CredentialsError | None:
         """One list where it is needed, and one watch to its end; gives what ended it, None for a regular end."""
         try:
-            if self._version and self.error is not None:
-                await self._check_history()
-            if not self._version:
-                await self._list()
-            began, events = self._clock(), self._events
-            await self._follow()
-            if self._events == events and self._clock() - began >= WATCH_S:
-                self._version = ""  # not even a bookmark: it may be of a history that the server lost
+            if self._polls(self._clock()):
+                await self._poll()
+            else:
+                await self._watch()
+        except ForbiddenError as error:
+            return None if await self._must_poll() else error
         except (GoneError, MalformedError) as error:
             self._version = ""
             return error
         except (ApiError, CredentialsError) as error:
             return error
         return None
+
+    async def _watch(self) -> None:
+        if self._version and self.error is not None:
+            await self._check_history()
+        if not self._version:
+            await self._list()
+        began, events = self._clock(), self._events
+        await self._follow()
+        if self._events == events and self._clock() - began >= WATCH_S:
+            self._version = ""  # not even a bookmark: it may be of a history that the server lost
+
+    def _polls(self, now: float) -> bool:
+        """Whether lists are all that we get for the time being."""
+        return now < self._poll_until
+
+    async def _poll(self) -> None:
+        began = self._clock()
+        await self._list_pages()
+        self._note(None)
+        pause = max(POLL_S, POLL_SHARE * (self._clock() - began)) * (1 + self._draw() / 4)
+        with waiting(pause):
+            await asyncio.sleep(pause)
+
+    async def _must_poll(self) -> bool:
+        """After a refusal: whether it was `watch` that was refused, and `list` is allowed."""
+        try:
+            if await may(self._client, "watch", self.resource, namespace=self._namespace):
+                return False
+            if not await may(self._client, "list", self.resource, namespace=self._namespace):
+                return False
+        except (ApiError, CredentialsError) as error:
+            self._log.debug("the API server does not say what is allowed", error=str(error))
+            return False
+        if self._poll_until == float("-inf"):
+            self._log.info("watch is not allowed: the list is polled", seconds=POLL_S)
+        self._poll_until = self._clock() + WATCH_AGAIN_S
+        return True
 
     async def _check_history(self) -> None:
         """After an outage: is this still the cluster that we followed, and is it as far as we are?
@@ -230,6 +307,9 @@ class Informer(Generic[K]):
                 self._log.debug("no streaming list, paged lists from now on", error=str(error))
             else:
                 return
+        await self._list_pages()
+
+    async def _list_pages(self) -> None:
         page = await self._client.list(
             self.resource,
             decoder=self._decoder,
@@ -294,10 +374,21 @@ class Informer(Generic[K]):
         self.synced.set()
         self._publish(changes)
         self._health_changed()
+        self._turn()
 
     def _take(self, event: WatchEvent[K]) -> None:
         self._events += 1
         self.last_contact = self._clock()
+        self._apply(event)
+        self._turn()
+
+    def _turn(self) -> None:
+        """Those who wait for the store to get on look at it again."""
+        if self._turned is not None:
+            self._turned.set()
+            self._turned = None
+
+    def _apply(self, event: WatchEvent[K]) -> None:
         match event:
             case Changed(item):
                 self._version = item.metadata.resource_version

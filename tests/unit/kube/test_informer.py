@@ -313,11 +313,140 @@ async def test_a_kind_that_may_not_be_read_is_never_an_empty_cache(
         assert isinstance(cache.informer.error, kind)
 
 
+def allowed(may: bool) -> web.Response:  # noqa: FBT001  # the answer
+    """Of a SelfSubjectAccessReview."""
+    return web.json_response({"status": {"allowed": may}})
+
+
+async def test_where_watching_is_not_allowed_the_list_is_polled(
+    server: Any, client: KubeClient, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(informer_module, "POLL_S", 0.01)
+    server.then(answer(403, "Forbidden"))
+    server.then(allowed(False))
+    server.then(allowed(True))
+    server.then(listing("5", service("a", "3"), service("b", "4")))
+    server.then(listing("9", service("a", "8"), service("c", "9")))
+    server.fallback = lambda _request: asyncio.sleep(0, listing("9", service("a", "8"), service("c", "9")))
+    cache = Cache(client)
+    async with running(cache.informer.run()):
+        await cache.until(lambda: cache.state() == {"a": "8", "c": "9"})
+        assert cache.informer.error is None
+        assert sorted(cache.told) == ["a", "a", "b", "b", "c"]
+        before = len(server.seen)
+        await server.requests(before + 3)
+    reviews = [seen.body["spec"]["resourceAttributes"]["verb"] for seen in server.seen if seen.body]
+    assert reviews == ["watch", "list"], "asked once"
+    assert all("watch" not in seen.query for seen in server.seen[3:])
+
+
+async def test_a_poll_that_fails_keeps_the_cache_and_says_so(
+    server: Any, client: KubeClient, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(informer_module, "POLL_S", 0.01)
+    for first in (answer(403, "Forbidden"), allowed(False), allowed(True), listing("5", service("a", "3"))):
+        server.then(first)
+    server.fallback = lambda _request: asyncio.sleep(0, answer(503, "ServiceUnavailable"))
+    cache = Cache(client)
+    async with running(cache.informer.run()):
+        await server.requests(8)
+        assert cache.state() == {"a": "3"}
+        assert isinstance(cache.informer.error, RetryLaterError)
+
+
+async def test_whether_watching_is_allowed_is_asked_again(
+    server: Any, client: KubeClient, answer: Any, stream: Any, hold: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(informer_module, "POLL_S", 0.01)
+    now = [100.0]
+    for first in (answer(403, "Forbidden"), allowed(False), allowed(True), listing("5", service("a", "3"))):
+        server.then(first)
+    server.fallback = lambda _request: asyncio.sleep(0, listing("5", service("a", "3")))
+    cache = Cache(client, clock=lambda: now[0])
+    async with running(cache.informer.run()):
+        await cache.until(lambda: cache.state() == {"a": "3"})
+
+        async def watch(request: web.Request) -> web.StreamResponse:
+            if "watch" not in request.query:
+                return listing("5", service("a", "3"))
+            found: web.StreamResponse = await stream(event("MODIFIED", service("a", "6")), hold=hold)(request)
+            return found
+
+        server.fallback = watch
+        now[0] += informer_module.WATCH_AGAIN_S
+        await cache.until(lambda: cache.state() == {"a": "6"})
+
+
+class TestCatchingUp:
+    @pytest.mark.parametrize(
+        ("shown", "later"),
+        [
+            (("9", service("a", "3")), []),
+            (("9", service("a", "8")), [event("MODIFIED", service("a", "8"))]),
+            (("9", service("a", "8")), [event("MODIFIED", service("a", "12"))]),
+            (("9", service("b", "8")), [event("ADDED", service("b", "8"))]),
+            (("9", service("gone", "8")), [event("ADDED", service("b", "10"))]),
+            (("9", service("gone", "8")), [event("DELETED", service("gone", "11"))]),
+            (("9", service("gone", "8")), [bookmark("9")]),
+            (("9", service("bad", "8")), [event("ADDED", service("bad", "8") | {"spec": {"ports": "none"}})]),
+        ],
+    )
+    async def test_waits_for_what_the_api_shows_and_not_for_what_is_gone(
+        self, shown: Any, later: list[Any], server: Any, client: KubeClient, stream: Any, hold: asyncio.Event
+    ) -> None:
+        go = asyncio.Event()
+
+        async def watch(request: web.Request) -> web.StreamResponse:
+            await go.wait()
+            answer: web.StreamResponse = await stream(*later, hold=hold)(request)
+            return answer
+
+        await listed(server, stream, service("a", "3"))
+        server.then(watch)
+        cache = Cache(client)
+        async with running(cache.informer.run()):
+            await server.requests(2)
+            server.then(listing(*shown))
+            catching = asyncio.create_task(cache.informer.catch_up())
+            await server.requests(3)
+            if later:
+                _, waiting = await asyncio.wait({catching}, timeout=0.05)
+                assert waiting, "the cache lags still"
+            go.set()
+            async with asyncio.timeout(5):
+                await catching
+
+    async def test_ends_when_a_list_shows_that_it_is_later(
+        self, server: Any, client: KubeClient, stream: Any, hold: asyncio.Event
+    ) -> None:
+        """An object came and went unseen: nothing in the store changes."""
+        go = asyncio.Event()
+
+        async def expires(request: web.Request) -> web.StreamResponse:
+            await go.wait()
+            answer: web.StreamResponse = await stream(EXPIRED)(request)
+            return answer
+
+        await listed(server, stream, service("a", "3"))
+        server.then(expires)
+        server.then(listing("9", service("a", "3"), service("gone", "8")))
+        cache = Cache(client)
+        async with running(cache.informer.run()):
+            await server.requests(2)
+            catching = asyncio.create_task(cache.informer.catch_up())
+            await server.requests(3)
+            server.then(stream(event("ADDED", service("a", "3")), bookmark("20", end=True), hold=hold))
+            go.set()
+            async with asyncio.timeout(5):
+                await catching
+
+
 async def test_who_watches_its_health_hears_of_refusals_of_completeness_and_of_what_is_unreadable(
     server: Any, client: KubeClient, stream: Any, hold: asyncio.Event, answer: Any
 ) -> None:
     bad = service("a", "6") | {"spec": {"ports": "none"}}
     server.then(answer(403, "Forbidden"))
+    server.then(allowed(True))
     await listed(server, stream, service("a", "3"))
     server.then(stream(event("MODIFIED", bad), event("MODIFIED", service("a", "7")), hold=hold))
     cache = Cache(client)
