@@ -1,0 +1,133 @@
+"""The server that webhooks are answered on: HTTPS, one handler a path, a certificate that changes while it serves.
+
+    server = WebhookServer({"/convert": convert}, port=9443, tls=TlsSettings())
+    group.create_task(server.run())             # listens once there is a certificate
+    server.use(pair)
+
+HTTP/1.1 only. A new certificate is for connections to come; those that are open stay.
+Source: spec/crds.md 11, spec/controller.md 2 and 14.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, NoReturn
+
+from aiohttp import web
+
+from metallb.kube.admission import ReviewError
+from metallb.kube.authority import Pair
+from metallb.kube.pem import load_chain
+from metallb.kube.serving import Server
+from metallb.kube.tls import TlsSettings
+from metallb.telemetry import logs
+
+BODY_LIMIT: Final = 8 << 20
+"""The largest review we take, in bytes: the API server takes requests of 3 MiB, and a review may hold old and new."""
+
+Answer = Callable[[bytes], Awaitable[bytes]]
+"""Gives the answer to a review; raises `ReviewError` where there is no answering it."""
+
+_JSON: Final = "application/json"
+
+_log = logs.logger(op="webhook")
+
+
+class WebhookServer(Server):
+    """See the module.
+
+    Attributes:
+        listening: set while requests are taken.
+    """
+
+    def __init__(
+        self,
+        answers: Mapping[str, Answer],
+        *,
+        port: int,
+        tls: TlsSettings,
+        host: str | None = None,
+        limit: int = BODY_LIMIT,
+    ) -> None:
+        """Does not listen yet.
+
+        Args:
+            answers: by path.
+            port: TCP port.
+            tls: versions and ciphers.
+            host: address; None: all.
+            limit: of a request's body, in bytes.
+        """
+        entry = tls.server_context()
+        entry.sni_callback = self._choose
+        super().__init__("the webhook server", self._handle, port=port, host=host, tls=entry)
+        self.listening = asyncio.Event()
+        self._answers = dict(answers)
+        self._settings = tls
+        self._limit = limit
+        self._current: ssl.SSLContext | None = None
+        self._certified = asyncio.Event()
+
+    def use(self, pair: Pair) -> None:
+        """Shows this certificate to connections from now on.
+
+        Raises:
+            OSError: the pair is unusable; the last one stays.
+        """
+        # A context of its own: one context keeps a certificate for each kind of key, and would go on to show the old.
+        context = self._settings.server_context()
+        load_chain(context, pair.chain.decode(), pair.key.decode())
+        self._current = context
+        self._certified.set()
+
+    async def run(self) -> NoReturn:
+        """Serves from the first certificate on, until cancelled.
+
+        Raises:
+            ListenError: the address is taken.
+        """
+        await self._certified.wait()
+        async with self:
+            self.listening.set()
+            _log.info("webhooks are served", event="listening", port=self.port)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.listening.clear()
+        raise AssertionError("unreachable")  # pragma: no cover  # nobody sets the event
+
+    def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
+        """Called in each handshake, whether or not the client names a server."""
+        if self._current is not None:
+            connection.context = self._current
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        answer = self._answers.get(request.path)
+        if answer is None:
+            return web.Response(status=404, text="no webhook here")
+        if request.method != "POST":
+            return web.Response(status=405, text="method not allowed", headers={"Allow": "POST"})
+        body = await self._read(request)
+        if body is None:
+            return web.Response(status=413, text=f"more than {self._limit} bytes", headers={"Connection": "close"})
+        try:
+            return web.Response(body=await answer(body), content_type=_JSON)
+        except ReviewError as error:
+            _log.warn("a request is no review", path=request.path, error=str(error))
+            return web.Response(status=400, text=str(error))
+        except Exception as error:  # noqa: BLE001  # one request's mistake must not close the connection of others
+            _log.error("unexpected", path=request.path, error=error, traceback=True)
+            return web.Response(status=500, text="internal error")
+
+    async def _read(self, request: web.BaseRequest) -> bytes | None:
+        """The body; None: it is too large, however it is sent."""
+        if (request.content_length or 0) > self._limit:
+            return None
+        body = bytearray()
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > self._limit:
+                return None
+        return bytes(body)
