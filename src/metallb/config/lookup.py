@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from metallb.api.net import Family, Range
@@ -35,6 +35,11 @@ class Labelled(Generic[Key]):
 
     def __contains__(self, key: object) -> bool:
         return key in self._labels
+
+    @property
+    def labels(self) -> Mapping[Key, Labels]:
+        """The labels of everything."""
+        return self._labels
 
     def get(self, key: Key) -> Labels | None:
         """The labels of one thing; None: it is unknown."""
@@ -149,6 +154,10 @@ class Spans(Generic[Key]):
         self._of: dict[Key, tuple[Range, ...]] = {}
         self._sorted: list[tuple[Family, int, int, Key]] = []
         self._sizes: dict[Family, Counter[int]] = {4: Counter(), 6: Counter()}
+
+    def of(self, key: Key) -> tuple[Range, ...]:
+        """The ranges of one thing."""
+        return self._of.get(key, ())
 
     def put(self, key: Key, ranges: Iterable[Range]) -> None:
         """Takes a thing's ranges in, in place of those it had."""

@@ -1,0 +1,41 @@
+"""How warnings are worded: bounded lists of names, bounded sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+LONGEST: Final = 250
+"""Characters of one sentence; API servers may cut after 256."""
+LONGEST_TOTAL: Final = 3500
+"""Bytes of all together; API servers drop what is over 4,096, and other webhooks may have something to say too."""
+NAMED: Final = 5
+"""How many of many are named."""
+_LONGEST_LIST: Final = 100
+
+
+def few(names: Collection[str]) -> str:
+    """`a, b, c, d, e and 7 more`; in order."""
+    shown: list[str] = []
+    for name in sorted(names)[:NAMED]:
+        if shown and sum(map(len, shown)) + len(name) > _LONGEST_LIST:
+            break
+        shown.append(name)
+    rest = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")
+
+
+def count(names: Collection[object], one: str) -> str:
+    """`1 Service`, `2 Services`."""
+    return f"{len(names)} {one}{'' if len(names) == 1 else 's'}"
+
+
+def bounded(sentences: Iterable[str]) -> tuple[str, ...]:
+    """The sentences, each once, as far as they can be shown; the last one tells how many are left out."""
+    every = list(dict.fromkeys(each if len(each) <= LONGEST else f"{each[: LONGEST - 1]}…" for each in sentences))
+    room = LONGEST_TOTAL
+    for position, sentence in enumerate(every):
+        room -= len(sentence.encode())
+        if room < 0:
+            return (*every[:position], f"{len(every) - position} more warnings are left out")
+    return tuple(every)
