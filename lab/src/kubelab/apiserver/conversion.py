@@ -1,6 +1,7 @@
 """Between the version an object is stored in and the version a client speaks.
 
-Custom resources convert by changing their apiVersion alone (strategy None); a webhook would be called here.
+Custom resources convert by changing their apiVersion alone (strategy None), or a webhook converts them, which takes
+time: `handlers.converting` does that before anything here is asked.
 """
 
 from __future__ import annotations
@@ -82,18 +83,23 @@ def is_renamed(info: ResourceInfo) -> bool:
     return info.gvk in _CONVERSIONS
 
 
+def is_foreign(info: ResourceInfo) -> bool:
+    """Whether a webhook converts the objects of a resource."""
+    return info.custom is not None and info.custom.converter is not None
+
+
 def to_stored(info: ResourceInfo, obj: Object) -> Object:
-    """An object of the request's version, as it is stored."""
+    """An object of the request's version, as it is stored; one that a webhook converts is taken as it is."""
     version = stored_api_version(info)
-    if obj.get("apiVersion") == version:
+    if obj.get("apiVersion") == version or is_foreign(info):
         return obj
     pair = _CONVERSIONS.get(info.gvk)
     return {**(pair[0](obj) if pair else obj), "apiVersion": version}
 
 
 def from_stored(info: ResourceInfo, obj: Object) -> Object:
-    """A stored object in the request's version."""
-    if obj.get("apiVersion") == info.api_version:
+    """A stored object in the request's version; one that a webhook converts is taken as it is."""
+    if obj.get("apiVersion") == info.api_version or is_foreign(info):
         return obj
     pair = _CONVERSIONS.get(info.gvk)
     return {**(pair[1](obj) if pair else obj), "apiVersion": info.api_version}

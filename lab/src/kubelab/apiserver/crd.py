@@ -14,6 +14,7 @@ from kubelab.apiserver.resources import ResourceInfo, Subresource
 from kubelab.apiserver.schema import structural
 from kubelab.apiserver.schema.model import Schema
 from kubelab.apiserver.schema.rules import has_rules
+from kubelab.apiserver.webhooks.conversions import Converter, converter
 from kubelab.objects import GroupResource, GroupVersionKind, Object
 
 CRDS: Final = GroupResource("apiextensions.k8s.io", "customresourcedefinitions")
@@ -47,6 +48,8 @@ class CustomVersion:
     selectable_fields: tuple[str, ...]
     ruled: bool
     """Whether the type has validation rules: looked for once, not with every write."""
+    converter: Converter | None = None
+    """The webhook that converts between versions; None where only the apiVersion changes."""
 
 
 def infos(definition: Object) -> list[ResourceInfo]:
@@ -99,6 +102,7 @@ def _custom(definition: Object, spec: Object, version: Object) -> CustomVersion:
         deprecation=_deprecation(spec, version),
         selectable_fields=tuple(one["jsonPath"] for one in fields.items(version.get("selectableFields"))),
         ruled=has_rules(schema),
+        converter=converter(fields.entries(spec.get("conversion"))),
     )
 
 

@@ -22,6 +22,7 @@ from kubelab.apiserver.request import User
 from kubelab.apiserver.resources import Settings
 from kubelab.apiserver.server import Options, Server
 from kubelab.apiserver.tokens import TokenKeys
+from kubelab.apiserver.webhooks.https import HttpsCaller
 
 _USAGE: Final = "usage: python -m kubelab.apiserver CONFIG.json"
 
@@ -100,6 +101,7 @@ async def serve(config: Config, stop: asyncio.Event, ready: Callable[[], None] |
         for one in sockets:
             stack.callback(one.close)
         kubelets = await stack.enter_async_context(Kubelets(_client_files(files)))
+        webhooks = await stack.enter_async_context(HttpsCaller())
         server = Server(
             Options(
                 settings=_settings(config),
@@ -107,6 +109,7 @@ async def serve(config: Config, stop: asyncio.Event, ready: Callable[[], None] |
                 tokens={token: User(one.name, one.groups, one.uid) for token, one in config.tokens.items()},
                 kubelet=kubelets,
                 rules=RuleEvaluator(),
+                webhooks=webhooks,
             )
         )
         credentials = Credentials(Path(files.ca), Path(files.cert), Path(files.key))

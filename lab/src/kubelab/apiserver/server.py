@@ -27,6 +27,7 @@ from kubelab.apiserver.schema.rules import Evaluator, NoEvaluator
 from kubelab.apiserver.state import Call, Kubelet, State
 from kubelab.apiserver.storage import RING, Storage
 from kubelab.apiserver.tokens import TokenKeys
+from kubelab.apiserver.webhooks.caller import Caller, NoCaller
 from kubelab.objects import GroupResource
 
 _LOG: Final = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Options:
     tokens: Mapping[str, User] = field(default_factory=dict)
     kubelet: Kubelet | None = None
     rules: Evaluator = field(default_factory=NoEvaluator)
+    webhooks: Caller = field(default_factory=NoCaller)
     ring: int = RING
 
 
@@ -96,6 +98,7 @@ class Server:
             tokens=given.tokens,
             kubelet=given.kubelet,
             rules=given.rules,
+            webhooks=given.webhooks,
         )
         self.state.storage.observer = Definitions(self.state).observe
         self._plain = plain.Pages(self.state, Documents(self.state))

@@ -17,6 +17,8 @@ from kubelab.apiserver.schema.model import Schema
 from kubelab.apiserver.schema.rules import Evaluator, NoEvaluator
 from kubelab.apiserver.storage import Storage, Stored
 from kubelab.apiserver.tokens import TokenKeys
+from kubelab.apiserver.webhooks import hooks
+from kubelab.apiserver.webhooks.caller import Caller, NoCaller
 from kubelab.objects import GroupVersionKind, Object
 
 DEFAULT_SCHEMA = Schema(type="object", preserve_unknown=True, definition="unknown")
@@ -35,6 +37,14 @@ class Kubelet(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """All webhooks of admission as of a moment."""
+
+    mutating: tuple[hooks.Hook, ...] = ()
+    validating: tuple[hooks.Hook, ...] = ()
+
+
 @dataclass(slots=True, eq=False)
 class State:
     """One API server's inside."""
@@ -49,10 +59,12 @@ class State:
     tokens: Mapping[str, User] = field(default_factory=dict)
     kubelet: Kubelet | None = None
     rules: Evaluator = field(default_factory=NoEvaluator)
+    webhooks: Caller = field(default_factory=NoCaller)
     shared: dict[str, Any] = field(default_factory=dict)
     reactions: list[Callable[[], None]] = field(default_factory=list)
     """What is to be done once the answer to the request that caused it is made."""
     _policy: tuple[int, Policy] | None = None
+    _hooks: tuple[int, Hooks] = (0, Hooks())
 
     def now(self) -> str:
         """Wall time as objects store it, in whole seconds."""
@@ -81,6 +93,15 @@ class State:
             self._policy = (revision, Policy.read(self.storage))
         return self._policy[1]
 
+    def hooks(self) -> Hooks:
+        """Webhooks of admission as of now, read anew when a configuration has changed."""
+        revision = max(self.storage.table(hooks.MUTATING).revision, self.storage.table(hooks.VALIDATING).revision)
+        if self._hooks[0] != revision:
+            mutating = hooks.read(self.storage.list(hooks.MUTATING), mutating=True)
+            validating = hooks.read(self.storage.list(hooks.VALIDATING), mutating=False)
+            self._hooks = (revision, Hooks(mutating, validating))
+        return self._hooks[1]
+
 
 @dataclass(slots=True, eq=False)
 class Call:
@@ -93,6 +114,8 @@ class Call:
     user: User
     form: Form = field(default_factory=Form)
     warnings: list[str] = field(default_factory=list)
+    collective: bool = False
+    """It is part of a request on a whole collection."""
 
     @property
     def namespace(self) -> str:

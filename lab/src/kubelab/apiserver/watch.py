@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
-from kubelab.apiserver import answers, listing, tables
+from kubelab.apiserver import answers, conversion, listing, tables
 from kubelab.apiserver.errors import ApiError, expired
+from kubelab.apiserver.handlers import converting
 from kubelab.apiserver.listing import Selection
 from kubelab.apiserver.request import Query, Response
 from kubelab.apiserver.state import Call
@@ -114,12 +115,19 @@ class _Stream:
     form: str
     """Names the form in which events are sent: watches of the same form share what is serialised."""
     headers_sent: bool = False
+    converted: dict[int, Stored] = field(default_factory=dict)
+    """What a webhook has made of the objects of the events that are being sent, by their identity."""
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """All that is sent, until the time is up or the past is lost."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.options.timeout_s
-        for part in self._initial():
+        try:
+            initial = await converting.shown(self.call, self.options.initial)
+        except ApiError as error:
+            yield self._line("ERROR", msgspec.json.encode(error.status()))
+            return
+        for part in self._initial(initial):
             yield part
         position = self.options.position
         bookmark = self._next_bookmark(loop.time(), deadline)
@@ -132,6 +140,11 @@ class _Stream:
             pending = list(events)[:_CHUNK]
             if pending:
                 position += len(pending)
+                try:
+                    await self._convert(pending)
+                except ApiError as error:
+                    yield self._line("ERROR", msgspec.json.encode(error.status()))
+                    return
                 if sent := b"".join(map(self._render, pending)):
                     yield sent
                 continue
@@ -147,9 +160,27 @@ class _Stream:
         soon = deadline - _LAST_BOOKMARK_S
         return min(now + BOOKMARK_INTERVAL_S, soon if soon > now else deadline)
 
-    def _initial(self) -> Iterable[bytes]:
+    async def _convert(self, events: list[Event]) -> None:
+        """Have what these events show in the version of the request.
+
+        Raises:
+            ApiError: 500, the webhook that converts does not.
+        """
+        self.converted.clear()
+        resource = self.call.resource
+        if resource.custom is None:
+            return
+        # As the definition has it now: a watch may live long.
+        now = self.call.state.registry.find(resource.group, resource.version, resource.resource) or resource
+        if not conversion.is_foreign(now):
+            return
+        kinds = [(event, self._kind(event)) for event in events]
+        payloads = [_payload(event, kind) for event, kind in kinds if kind and kind + self.form not in event.forms]
+        done = await converting.shown_as(self.call.state, now, payloads)
+        self.converted = {id(before): after for before, after in zip(payloads, done, strict=True)}
+
+    def _initial(self, initial: list[Stored]) -> Iterable[bytes]:
         """What is there already, in pieces; then, if asked for, the word that this was all."""
-        initial = self.options.initial
         for at in range(0, len(initial), _CHUNK):
             yield b"".join(self._line("ADDED", self._json(stored)) for stored in initial[at : at + _CHUNK])
         if self.options.announce_end:
@@ -195,6 +226,7 @@ class _Stream:
         return "ADDED" if after else None
 
     def _json(self, stored: Stored) -> bytes:
+        stored = self.converted.get(id(stored), stored)
         if self.view is None:
             return answers.stored_json(self.call.resource, stored, self.call.form, None)
         metadata = {"resourceVersion": stored.obj["metadata"]["resourceVersion"]}

@@ -80,11 +80,11 @@ async def test_what_is_not_served_is_not_found(ask: Any, path: str) -> None:
 
 
 async def test_a_bug_costs_one_request_only(ask: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
-    def broken(*_: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(storing.writing, "create", broken)
+        patch.setattr(storing.writing, "begin_create", broken)
         answer = await ask("POST", MAPS, {"metadata": {"name": "a"}})
     assert (answer.status, answer.body["reason"]) == (500, "InternalError")
     assert "ZeroDivisionError" in caplog.text

@@ -10,8 +10,9 @@ import msgspec
 from kubelab.apiserver import decoding
 from kubelab.apiserver.builtin import fields
 from kubelab.apiserver.errors import ApiError, FieldError, bad_request, conflict, invalid, not_found
-from kubelab.apiserver.handlers import writing
+from kubelab.apiserver.handlers import admitting, converting, writing
 from kubelab.apiserver.handlers.storing import answer
+from kubelab.apiserver.handlers.writing import Written
 from kubelab.apiserver.negotiation import media_type, unsupported_media
 from kubelab.apiserver.patching import apply, json_patch, managed, merge, strategic
 from kubelab.apiserver.request import Request, Response
@@ -29,7 +30,7 @@ _KNOWN: Final = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH, "applica
 _CUSTOM: Final = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
 
 
-def patch(call: Call) -> Response:
+async def patch(call: Call) -> Response:
     """PATCH of an object, or of its status.
 
     Raises:
@@ -38,15 +39,16 @@ def patch(call: Call) -> Response:
     media = media_type(call.request.header("content-type"))
     check_media(call, media)
     if media == APPLY_PATCH:
-        return _apply(call)
+        return await _apply(call)
     decoded = decoding.parse(as_json(call.request))
-    old = call.find()
-    if old is None:
-        raise not_found(call.resource.group_resource, call.name)
-    before = call.shown(old)
+    written = await admitting.again(call, lambda: _changed(call, media, decoded))
+    return answer(call, written.stored)
+
+
+async def _changed(call: Call, media: str, decoded: decoding.Decoded) -> Written:
+    old = await converting.existing(call)
     target = Target(call.schema, call.resource.gvk)
-    obj = patched(call, media, decoded, before, target)
-    return answer(call, writing.update(call, obj, old).stored)
+    return await admitting.update(call, patched(call, media, decoded, call.shown(old), target), old)
 
 
 def check_media(call: Call, media: str) -> None:
@@ -124,12 +126,17 @@ def _misfit(obj: Object, error: ApiError, gvk: GroupVersionKind) -> ApiError:
     )
 
 
-def _apply(call: Call) -> Response:
+async def _apply(call: Call) -> Response:
     check_apply_options(call.request)
     applied = decoding.parse_yaml(call.request.body)
     if not isinstance(applied, dict):
         raise bad_request("error decoding YAML: the body is no object")
-    old = call.find()
+    written = await admitting.again(call, lambda: _applied(call, applied))
+    return answer(call, written.stored, 201 if written.created else 200)
+
+
+async def _applied(call: Call, applied: Object) -> Written:
+    old = await converting.found(call)
     if old is None and call.info.subresource:
         raise not_found(call.resource.group_resource, call.name)
     merged = apply.apply(
@@ -145,8 +152,8 @@ def _apply(call: Call) -> Response:
     if error := decoding.check_types(call.schema, merged, call.resource, call.resource.gvk):
         raise error
     if old is None:
-        return answer(call, _created(call, applied, merged), 201)
-    return answer(call, _updated(call, applied, merged, old))
+        return await _created(call, applied, merged)
+    return await _updated(call, applied, merged, old)
 
 
 def check_apply_options(request: Request) -> None:
@@ -160,23 +167,23 @@ def check_apply_options(request: Request) -> None:
         raise invalid("meta.k8s.io", "PatchOptions", "", [error])
 
 
-def _created(call: Call, applied: Object, merged: Object) -> Stored:
+async def _created(call: Call, applied: Object, merged: Object) -> Written:
     said = fields.entries(applied.get("metadata"))
     _check_name(call, said)
     if said.get("uid"):
         why = "uid mismatch: the provided object specified uid " + f"{said['uid']}, and no existing object was found"
         raise conflict(call.resource.group_resource, call.name, why)
-    return writing.create(call, writing.copied(merged), owned=True).stored
+    return await admitting.create(call, writing.copied(merged), owned=True)
 
 
-def _updated(call: Call, applied: Object, merged: Object, old: Stored) -> Stored:
+async def _updated(call: Call, applied: Object, merged: Object, old: Stored) -> Written:
     said = fields.entries(applied.get("metadata"))
     _check_name(call, said)
     obj = writing.copied(merged)
     before = call.shown(old)
     # What the configuration says of its version counts; what it leaves out is as stored.
     obj["metadata"] |= {name: said.get(name) or before["metadata"][name] for name in ("resourceVersion", "uid")}
-    return writing.update(call, managed.keep_times(before, obj), old, owned=True).stored
+    return await admitting.update(call, managed.keep_times(before, obj), old, owned=True)
 
 
 def _check_name(call: Call, said: Object) -> None:

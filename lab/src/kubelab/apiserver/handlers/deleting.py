@@ -5,20 +5,20 @@ Source: apiserver `registry/rest/delete.go`, `registry/generic/registry/store.go
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from kubelab.apiserver import answers, conversion, decoding, listing
 from kubelab.apiserver.builtin import admission, fields
-from kubelab.apiserver.errors import bad_request, conflict, invalid
-from kubelab.apiserver.handlers import writing
-from kubelab.apiserver.handlers.reading import existing
+from kubelab.apiserver.errors import ApiError, bad_request, conflict, invalid
+from kubelab.apiserver.handlers import admitting, converting, writing
 from kubelab.apiserver.handlers.storing import answer
 from kubelab.apiserver.negotiation import Form
 from kubelab.apiserver.request import Request, RequestInfo, Response
 from kubelab.apiserver.state import Call
 from kubelab.apiserver.storage import Stored
+from kubelab.apiserver.webhooks.attributes import delete_options
 from kubelab.objects import GroupResource, GroupVersionKind, Object
 
 PODS: Final = GroupResource("", "pods")
@@ -51,6 +51,8 @@ class Options:
     uid: str = ""
     revision: str = ""
     dry_run: bool = False
+    said: Object = field(default_factory=dict)
+    """The DeleteOptions as webhooks see them."""
 
 
 def options_of(request: Request) -> Options:
@@ -71,11 +73,26 @@ def options_of(request: Request) -> Options:
     if orphan is None and "orphanDependents" in query:
         orphan = query.flag("orphanDependents")
     _check(policy, orphan)
+    asked = policy
     if orphan is not None:
         policy = "Orphan" if orphan else "Background"
     preconditions = fields.entries(body.get("preconditions"))
     dry_run = "All" in [*fields.items(body.get("dryRun")), *query.all("dryRun")]
-    return Options(grace, policy, preconditions.get("uid", ""), preconditions.get("resourceVersion", ""), dry_run)
+    said = {
+        "gracePeriodSeconds": grace,
+        "preconditions": preconditions,
+        "orphanDependents": orphan,
+        "propagationPolicy": asked,
+        "dryRun": ["All"] if dry_run else None,
+    }
+    return Options(
+        grace,
+        policy,
+        preconditions.get("uid", ""),
+        preconditions.get("resourceVersion", ""),
+        dry_run,
+        delete_options(said),
+    )
 
 
 def _check(policy: str, orphan: bool | None) -> None:  # noqa: FBT001  # a field with three values
@@ -87,7 +104,7 @@ def _check(policy: str, orphan: bool | None) -> None:  # noqa: FBT001  # a field
         raise invalid("meta.k8s.io", "DeleteOptions", "", [fields.invalid("propagationPolicy", policy, detail)])
 
 
-def delete(call: Call) -> Response:
+async def delete(call: Call) -> Response:
     """DELETE of one object: the answer is the object where it waits to go, else that it went.
 
     Raises:
@@ -95,11 +112,26 @@ def delete(call: Call) -> Response:
     """
     options = options_of(call.request)
     admission.admit("DELETE", {}, None, call.context(call.name))
-    old = existing(call)
-    left, gone = apply(call, old, options)
+    old, left, gone = await _deleted(call, options)
     if not gone or call.resource.group_resource in _ANSWERED_BY_OBJECT:
-        return answer(call, left)
+        return answer(call, (await converting.shown(call, [left]))[0])
     return answers.respond_value(200, _success(call, old.obj), Form(call.form.media), call.warnings)
+
+
+async def _deleted(call: Call, options: Options) -> tuple[Stored, Stored, bool]:
+    """The object that was there, what is left of it, and whether it is gone.
+
+    Raises:
+        ApiError: 404, 409; what a webhook says; 500, one can't be asked.
+    """
+    for _ in range(admitting.TRIES):
+        old = await converting.existing(call)
+        _check_preconditions(call, old.obj, options)
+        await admitting.ask_deletion(call, old, options.said)
+        now = call.find()
+        if now is not None and now.revision == old.revision:
+            return old, *apply(call, now, options)
+    raise conflict(call.resource.group_resource, call.name, writing.STALE)
 
 
 def _success(call: Call, obj: Object) -> Object:
@@ -110,18 +142,25 @@ def _success(call: Call, obj: Object) -> Object:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
 
-def collection(call: Call) -> Response:
+async def collection(call: Call) -> Response:
     """DELETE of all objects that a list would show; the answer is that list.
 
     Raises:
-        ApiError: 400 or 422.
+        ApiError: 400 or 422; what a webhook says of one of them, those before it are gone.
     """
     options = options_of(call.request)
     page = listing.page(call)
     for stored in page.items:
         metadata = stored.obj["metadata"]
-        apply(one_of(call, metadata.get("namespace", ""), metadata["name"]), stored, options)
-    body = answers.list_json(call.resource, page.items, page.metadata, Form(call.form.media), None)
+        single = one_of(call, metadata.get("namespace", ""), metadata["name"])
+        single.collective = True
+        try:
+            await _deleted(single, options)
+        except ApiError as error:
+            if error.reason != "NotFound":  # somebody else was faster
+                raise
+    items = await converting.shown(call, page.items)
+    body = answers.list_json(call.resource, items, page.metadata, Form(call.form.media), None)
     return answers.respond(200, body, Form(call.form.media), call.warnings)
 
 
@@ -174,12 +213,12 @@ def _removed(call: Call, before: Object, obj: Object, options: Options) -> Store
 def _check_preconditions(call: Call, before: Object, options: Options) -> None:
     metadata = before["metadata"]
     kind = GroupResource(call.resource.group, call.resource.kind)
-    for part, asked, field, happened in (
+    for part, asked, name, happened in (
         ("UID", options.uid, "uid", "deleted and then recreated"),
         ("ResourceVersion", options.revision, "resourceVersion", "modified"),
     ):
-        if asked and asked != metadata[field]:
-            why = f"the {part} in the precondition ({asked}) does not match the {part} in record ({metadata[field]}). "
+        if asked and asked != metadata[name]:
+            why = f"the {part} in the precondition ({asked}) does not match the {part} in record ({metadata[name]}). "
             raise conflict(kind, call.name, f"{why}The object might have been {happened}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kubelab.apiserver import answers, listing, tables
 from kubelab.apiserver.errors import not_found
+from kubelab.apiserver.handlers import converting
 from kubelab.apiserver.handlers.storing import answer
 from kubelab.apiserver.request import Response
 from kubelab.apiserver.state import Call
@@ -22,26 +23,27 @@ def existing(call: Call) -> Stored:
     return found
 
 
-def get(call: Call) -> Response:
+async def get(call: Call) -> Response:
     """One object.
 
     Raises:
-        ApiError: 404.
+        ApiError: 404; 500, it can't be converted.
     """
     text = call.request.query.get("resourceVersion")
     current = call.state.storage.revision
     if text and (revision := listing.parse_revision(text)) > current:
         raise listing.too_large(revision, current)
-    return answer(call, existing(call))
+    return answer(call, await converting.existing(call))
 
 
-def collection(call: Call) -> Response:
+async def collection(call: Call) -> Response:
     """A list.
 
     Raises:
-        ApiError: 400, 410, 422 or 504.
+        ApiError: 400, 410, 422 or 504; 500, an object can't be converted.
     """
     page = listing.page(call)
+    items = await converting.shown(call, page.items)
     view = tables.view(call.resource, call.request, call.form, call.state.now())
-    body = answers.list_json(call.resource, page.items, page.metadata, call.form, view)
+    body = answers.list_json(call.resource, items, page.metadata, call.form, view)
     return answers.respond(200, body, call.form, call.warnings)

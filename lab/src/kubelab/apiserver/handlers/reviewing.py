@@ -8,6 +8,7 @@ from typing import Final
 from kubelab.apiserver import answers
 from kubelab.apiserver.authentication import token_user
 from kubelab.apiserver.builtin import reviews
+from kubelab.apiserver.handlers import admitting
 from kubelab.apiserver.handlers.storing import read_object
 from kubelab.apiserver.handlers.subresources import owned_review
 from kubelab.apiserver.negotiation import Form
@@ -18,13 +19,13 @@ from kubelab.objects import Object
 _WITHOUT_OWNERS: Final = frozenset({"SelfSubjectReview", "SelfSubjectRulesReview"})
 
 
-def review(call: Call) -> Response:
+async def review(call: Call) -> Response:
     """The answer to a review.
 
     Raises:
         ApiError: 400 or 422.
     """
-    asked = read_object(call)
+    asked = await admitting.ask(call, read_object(call))
     reply = _ANSWERS[call.resource.kind](call, asked)
     if call.resource.kind not in _WITHOUT_OWNERS:
         reply = owned_review(call, reply, asked, call.resource.gvk)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kubelab.apiserver import answers, decoding, jsonpath
 from kubelab.apiserver.builtin import fields
 from kubelab.apiserver.crd import SCALE, ScalePaths
 from kubelab.apiserver.errors import FieldError, bad_request, conflict, invalid
-from kubelab.apiserver.handlers import changing, writing
-from kubelab.apiserver.handlers.reading import existing
+from kubelab.apiserver.handlers import admitting, changing, converting, writing
 from kubelab.apiserver.handlers.storing import read_object
 from kubelab.apiserver.negotiation import Form, media_type
 from kubelab.apiserver.patching import apply as server_side_apply
@@ -23,41 +22,41 @@ _BUILT_IN: Final = ScalePaths(".spec.replicas", ".status.replicas")
 _KEPT: Final = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
-def get(call: Call) -> Response:
+async def get(call: Call) -> Response:
     """How many there are, and how many are wanted.
 
     Raises:
         ApiError: 404.
     """
-    return _answer(call, scale_of(call, call.shown(existing(call))))
+    return _answer(call, scale_of(call, call.shown(await converting.existing(call))))
 
 
-def replace(call: Call) -> Response:
+async def replace(call: Call) -> Response:
     """PUT of a Scale.
 
     Raises:
         ApiError: 400, 404, 409 or 422.
     """
     wanted = read_object(call, SCALE)
-    return _write(call, wanted, existing(call))
+    return await _write(call, lambda _: wanted)
 
 
-def patch(call: Call) -> Response:
+async def patch(call: Call) -> Response:
     """PATCH of a Scale.
 
     Raises:
         ApiError: 400, 404, 409, 415 or 422.
     """
     media = media_type(call.request.header("content-type"))
-    old = existing(call)
-    before = scale_of(call, call.shown(old))
+    await converting.existing(call)
     schema = call.state.schema_of(SCALE)
     if media == changing.APPLY_PATCH:
-        return _write(call, _applied(call, before), old)
+        return await _write(call, lambda before: _applied(call, before))
     if media not in {changing.JSON_PATCH, changing.MERGE_PATCH, changing.STRATEGIC_PATCH}:
         changing.check_media(call, media)
     decoded = decoding.parse(changing.as_json(call.request))
-    return _write(call, changing.patched(call, media, decoded, before, changing.Target(schema, SCALE)), old)
+    target = changing.Target(schema, SCALE)
+    return await _write(call, lambda before: changing.patched(call, media, decoded, before, target))
 
 
 def _applied(call: Call, before: Object) -> Object:
@@ -111,14 +110,24 @@ def _expression(one: Object) -> str:
     return f"{key} {'in' if operator == 'In' else 'notin'} ({values})"
 
 
-def _write(call: Call, wanted: Object, old: Stored) -> Response:
-    _check(call, wanted, old)
+async def _write(call: Call, wanted: Callable[[Object], Object]) -> Response:
+    """Store what a change makes of the Scale as it is."""
+    written = await admitting.again(call, lambda: _written(call, wanted))
+    return _answer(call, scale_of(call, call.shown(written.stored)))
+
+
+async def _written(call: Call, change: Callable[[Object], Object]) -> writing.Written:
+    old = await converting.existing(call)
     before = call.shown(old)
+    scale = scale_of(call, before)
+    wanted = change(scale)
+    _check(call, wanted, old)
+    wanted = await admitting.ask_first(call, wanted, scale)
     custom = call.resource.custom
     paths = _BUILT_IN if custom is None or custom.scale is None else custom.scale
     obj = writing.copied(before)
     _set(obj, paths.spec_replicas, fields.entries(wanted.get("spec")).get("replicas", 0))
-    return _answer(call, scale_of(call, call.shown(writing.update(call, obj, old).stored)))
+    return await admitting.update(call, obj, old, seen_as=lambda one: scale_of(call, one))
 
 
 def _check(call: Call, wanted: Object, old: Stored) -> None:

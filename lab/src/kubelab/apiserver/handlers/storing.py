@@ -6,7 +6,7 @@ from typing import Final
 
 from kubelab.apiserver import answers, decoding, tables
 from kubelab.apiserver.errors import not_found
-from kubelab.apiserver.handlers import writing
+from kubelab.apiserver.handlers import admitting, converting, writing
 from kubelab.apiserver.request import Response
 from kubelab.apiserver.state import Call
 from kubelab.apiserver.storage import Stored
@@ -54,27 +54,32 @@ def read_object(call: Call, gvk: GroupVersionKind | None = None) -> Object:
     return obj
 
 
-def create(call: Call) -> Response:
+async def create(call: Call) -> Response:
     """POST to a collection.
 
     Raises:
         ApiError: 400, 403, 404, 409, 415 or 422.
     """
-    written = writing.create(call, read_object(call))
+    written = await admitting.create(call, read_object(call))
     return answer(call, written.stored, 201)
 
 
-def replace(call: Call) -> Response:
+async def replace(call: Call) -> Response:
     """PUT of an object, or of its status.
 
     Raises:
         ApiError: 400, 404, 409, 415 or 422.
     """
     obj = read_object(call)
-    old = call.find()
+    written = await admitting.again(call, lambda: _replaced(call, obj))
+    return answer(call, written.stored, 201 if written.created else 200)
+
+
+async def _replaced(call: Call, obj: Object) -> writing.Written:
+    old = await converting.found(call)
     if old is not None:
-        return answer(call, writing.update(call, obj, old).stored)
+        return await admitting.update(call, obj, old)
     if call.info.subresource or call.resource.group_resource not in _CREATED_BY_UPDATE:
         raise not_found(call.resource.group_resource, call.name)
     (obj.get("metadata") or {}).pop("resourceVersion", None)
-    return answer(call, writing.create(call, obj).stored, 201)
+    return await admitting.create(call, obj)

@@ -9,7 +9,7 @@ from kubelab.apiserver import answers
 from kubelab.apiserver.builtin import fields, tokens
 from kubelab.apiserver.builtin.selectors import matches
 from kubelab.apiserver.errors import ApiError, bad_request, conflict
-from kubelab.apiserver.handlers import deleting, writing
+from kubelab.apiserver.handlers import admitting, deleting, writing
 from kubelab.apiserver.handlers.reading import existing
 from kubelab.apiserver.handlers.storing import answer, read_object
 from kubelab.apiserver.negotiation import Form
@@ -30,7 +30,7 @@ def _created(call: Call, value: Object) -> Response:
     return answers.respond_value(201, value, Form(call.form.media), call.warnings)
 
 
-def bind(call: Call) -> Response:
+async def bind(call: Call) -> Response:
     """POST of a Binding: the scheduler's word, after which a pod has a node.
 
     Raises:
@@ -43,6 +43,7 @@ def bind(call: Call) -> Response:
         raise bad_request("Binding target must be a Node with a name")
     if not call.name:
         call = _on_pod(call, fields.entries(binding.get("metadata")).get("name", ""))
+    await admitting.ask(call, _named(call, binding))
     old = existing(call)
     pod: Object = writing.copied(call.shown(old))
     said = fields.entries(binding.get("metadata"))
@@ -60,6 +61,13 @@ def bind(call: Call) -> Response:
     if not call.dry_run:
         call.state.storage.write(deleting.PODS, call.namespace, call.name, pod)
     return _created(call, _SUCCESS)
+
+
+def _named(call: Call, obj: Object) -> Object:
+    """A body with the name and namespace of the path, where it does not say them."""
+    said = {name: part for name, part in fields.entries(obj.get("metadata")).items() if part}
+    place = {"name": call.name, "namespace": call.namespace}
+    return {**obj, "metadata": {**place, **said}}
 
 
 def _add_annotations(pod: Object, annotations: Object) -> None:
@@ -95,13 +103,13 @@ def _set_scheduled(pod: Object, now: str) -> None:
     status["conditions"] = [*others, condition]
 
 
-def evict(call: Call) -> Response:
+async def evict(call: Call) -> Response:
     """POST of an Eviction: a deletion that disruption budgets may refuse.
 
     Raises:
         ApiError: 400, 404 or 429.
     """
-    eviction = read_object(call, _EVICTION)
+    eviction = await admitting.ask(call, _named(call, read_object(call, _EVICTION)))
     old = existing(call)
     pod = call.shown(old)
     said = fields.entries(eviction.get("metadata")).get("name", call.name)
@@ -141,14 +149,14 @@ def _check_budgets(call: Call, pod: Object) -> None:
             )
 
 
-def token(call: Call) -> Response:
+async def token(call: Call) -> Response:
     """POST of a TokenRequest: a fresh token of a service account.
 
     Raises:
         ApiError: 400, 404, 409 or 422; 500 where the server has no key to sign with.
     """
     state = call.state
-    review = read_object(call, _TOKEN_REQUEST)
+    review = await admitting.ask(call, _named(call, read_object(call, _TOKEN_REQUEST)))
     account = existing(call).obj
     spec = tokens.requested(review, state.settings.issuer)
     if state.keys is None:

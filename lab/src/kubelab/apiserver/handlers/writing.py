@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from kubelab.apiserver import conversion, metadata
+from kubelab.apiserver import conversion, decoding, metadata
 from kubelab.apiserver.builtin import admission
 from kubelab.apiserver.errors import ApiError, FieldError, already_exists, conflict, invalid
 from kubelab.apiserver.patching import managed
-from kubelab.apiserver.schema import default, rules, validate
+from kubelab.apiserver.schema import default, prune, rules, validate
 from kubelab.apiserver.schema.model import MISSING
 from kubelab.apiserver.state import Call
 from kubelab.apiserver.storage import Stored, stamped
@@ -64,11 +64,20 @@ def copied(value: Json) -> Json:
     return value
 
 
-def create(call: Call, obj: Object, *, owned: bool = False) -> Written:
-    """Store a new object; `owned` says that its managedFields are made already (apply).
+def create(call: Call, obj: Object) -> Written:
+    """Store a new object that the server makes itself: nobody outside is asked.
 
     Raises:
         ApiError: 400, 403, 404, 409 or 422.
+    """
+    return commit_create(call, finish_create(call, begin_create(call, obj)))
+
+
+def begin_create(call: Call, obj: Object, *, owned: bool = False) -> Object:
+    """A new object with defaults and owners; `owned` says that its managedFields are made already (apply).
+
+    Raises:
+        ApiError: 400, 403 or 404.
     """
     metadata.tidy(obj)
     metadata.place_new(obj, call.resource, call.namespace)
@@ -77,6 +86,15 @@ def create(call: Call, obj: Object, *, owned: bool = False) -> Written:
     if not owned:
         _own(call, None, obj)
     admission.admit("CREATE", obj, None, call.context(obj["metadata"].get("name", "")))
+    return obj
+
+
+def finish_create(call: Call, obj: Object) -> Object:
+    """The object with all that the server sets, as it may be stored.
+
+    Raises:
+        ApiError: 403, 409 or 422.
+    """
     metadata.fill(obj, call.state.now(), call.state.draw)
     if _has_status(call) and not call.strategy.status_on_create:
         obj.pop("status", None)
@@ -91,10 +109,19 @@ def create(call: Call, obj: Object, *, owned: bool = False) -> Written:
     _refuse(call, obj, found)
     call.warn(admission.judge("CREATE", obj, None, context))
     call.warn(call.strategy.warnings(obj))
+    return obj
+
+
+def commit_create(call: Call, obj: Object, kept: Object | None = None) -> Written:
+    """Store it; `kept` is the object as it is stored where that is not for this module to say.
+
+    Raises:
+        ApiError: 404, it has no place any more; 409, there is one of that name.
+    """
     name = obj["metadata"]["name"]
     if call.find(name) is not None:
         raise already_exists(call.resource.group_resource, name)
-    return Written(_save(call, name, obj), created=True)
+    return Written(_save(call, name, conversion.to_stored(call.resource, obj) if kept is None else kept), created=True)
 
 
 def _check_version_is_unset(obj: Object) -> None:
@@ -142,13 +169,12 @@ def _own(call: Call, old: Object | None, obj: Object) -> None:
         obj["metadata"].pop("managedFields", None)
 
 
-def update(call: Call, obj: Object, old: Stored, *, owned: bool = False) -> Written:
-    """Store a changed object in place of `old`; a change of nothing writes nothing.
+def begin_update(call: Call, obj: Object, before: Object, *, owned: bool = False) -> Object:
+    """A changed object in place of `before`, with defaults and owners, and without what it may not change.
 
     Raises:
-        ApiError: 400, 409 or 422.
+        ApiError: 400, 403, 409 or 422.
     """
-    before = call.shown(old)
     metadata.tidy(obj)
     metadata.place(obj, call.resource, call.namespace, call.name)
     check_preconditions(call, obj, before)
@@ -157,8 +183,35 @@ def update(call: Call, obj: Object, old: Stored, *, owned: bool = False) -> Writ
     _guard(call, obj, before)
     if not owned:
         _own(call, before, obj)
+    admission.admit("UPDATE", obj, before, call.context(call.name))
+    return obj
+
+
+def remade(call: Call, obj: Object, before: Object | None) -> Object:
+    """An object that was changed on its way by somebody outside, made whole again.
+
+    Raises:
+        ApiError: 500, it does not fit its type.
+    """
+    obj = copied(prune.prune(call.schema, obj)[0])
+    if error := decoding.check_types(call.schema, obj, call.resource, call.resource.gvk):
+        raise ApiError(500, "InternalError", f"Internal error occurred: {error.message}")
+    metadata.tidy(obj)
+    metadata.place_new(obj, call.resource, call.namespace)
+    obj = with_defaults(call, obj)
+    if before is not None:
+        metadata.keep(obj, before)
+        _guard(call, obj, before)
+    return obj
+
+
+def finish_update(call: Call, obj: Object, before: Object) -> Object:
+    """The object as it may be stored.
+
+    Raises:
+        ApiError: 403 or 422.
+    """
     context = call.context(call.name)
-    admission.admit("UPDATE", obj, before, context)
     call.strategy.prepare_update(obj, before, context)
     _count_generation(call, obj, before)
     metadata.tidy(obj)
@@ -171,12 +224,15 @@ def update(call: Call, obj: Object, old: Stored, *, owned: bool = False) -> Writ
     _refuse(call, obj, found)
     call.warn(admission.judge("UPDATE", obj, before, context))
     call.warn(call.strategy.warnings(obj))
-    obj = managed.keep_times(before, obj)
-    if obj == before:
-        return Written(old)
+    return managed.keep_times(before, obj)
+
+
+def commit_update(call: Call, obj: Object, kept: Object | None = None) -> Written:
+    """Store a change, or let the object go if nothing holds it any more; `kept` as in `commit_create`."""
+    stored = conversion.to_stored(call.resource, obj) if kept is None else kept
     if is_released(obj, call.resource.group_resource):
-        return Written(remove(call, obj))
-    return Written(_save(call, call.name, obj))
+        return Written(remove(call, obj, stored))
+    return Written(_save(call, call.name, stored))
 
 
 def check_preconditions(call: Call, obj: Object, before: Object) -> None:
@@ -239,19 +295,17 @@ def is_released(obj: Object, resource: GroupResource) -> bool:
     return resource != NAMESPACES or not (obj.get("spec") or {}).get("finalizers")
 
 
-def remove(call: Call, last: Object) -> Stored:
+def remove(call: Call, last: Object, kept: Object | None = None) -> Stored:
     """Take an object out of the storage; `last` is its final state, which the answer shows."""
     shown = Stored(last, 0)
     if not call.dry_run:
-        call.state.storage.delete(
-            call.resource.stored, call.namespace, call.name, conversion.to_stored(call.resource, last)
-        )
+        stored = conversion.to_stored(call.resource, last) if kept is None else kept
+        call.state.storage.delete(call.resource.stored, call.namespace, call.name, stored)
         call.strategy.after_delete(last, call.context(call.name))
     return shown
 
 
-def _save(call: Call, name: str, obj: Object) -> Stored:
-    kept = conversion.to_stored(call.resource, obj)
+def _save(call: Call, name: str, kept: Object) -> Stored:
     if call.dry_run:
         old = kept["metadata"].get("resourceVersion")
         return stamped(kept, int(old)) if old else Stored(kept, 0)

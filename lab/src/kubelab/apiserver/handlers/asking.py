@@ -1,0 +1,190 @@
+"""Ask the webhooks of admission that a request is for: those that may change the object, then those that judge it.
+
+Source: apiserver `admission/plugin/webhook/{mutating,validating}/dispatcher.go`. Left out: reinvocation
+(`reinvocationPolicy: IfNeeded` is taken for `Never`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from kubelab.apiserver.builtin.admission import NAMESPACES
+from kubelab.apiserver.errors import ApiError
+from kubelab.apiserver.handlers import converting
+from kubelab.apiserver.patching import json_patch
+from kubelab.apiserver.resources import ResourceInfo
+from kubelab.apiserver.state import Call
+from kubelab.apiserver.webhooks import conditions, matching, reviews, targets
+from kubelab.apiserver.webhooks.attributes import Attributes, GroupVersionResource
+from kubelab.apiserver.webhooks.failures import CallError
+from kubelab.apiserver.webhooks.hooks import Hook
+from kubelab.apiserver.webhooks.matching import Invocation
+from kubelab.apiserver.webhooks.reviews import Answer
+from kubelab.objects import GroupVersionKind, Object
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+async def mutate(call: Call, attributes: Attributes) -> Object | None:
+    """The object after all webhooks that may change it, one after the other; None for a deletion.
+
+    Raises:
+        ApiError: a webhook denies the request, or must be asked and can't be.
+    """
+    obj = attributes.obj
+    if matching.is_exempt(attributes):
+        return obj
+    for hook in call.state.hooks().mutating:
+        now = attributes.about(obj, attributes.old)
+        asked = _invocation(call, hook, now)
+        if asked is None:
+            continue
+        seen = await _in_version(call, asked, now)
+        try:
+            answer = await _ask(call, asked, seen)
+        except CallError as error:
+            _fail(hook, error)
+            continue
+        call.warn(list(answer.warnings))
+        if not answer.allowed:
+            raise reviews.refusal(hook, answer)
+        obj = await _patched(call, asked, answer, seen, obj)
+    return obj
+
+
+async def validate(call: Call, attributes: Attributes) -> None:
+    """Ask all webhooks that judge, at the same time. Of several refusals the first in order is told.
+
+    Raises:
+        ApiError: a webhook denies the request, or must be asked and can't be.
+    """
+    if matching.is_exempt(attributes):
+        return
+    invocations = [_invocation(call, hook, attributes) for hook in call.state.hooks().validating]
+    asked = [one for one in invocations if one is not None]
+    if not asked:
+        return
+    outcomes = await asyncio.gather(*(_verdict(call, one, attributes) for one in asked))
+    for warnings, _ in outcomes:
+        call.warn(list(warnings))
+    for _, error in outcomes:
+        if error is not None:
+            raise error
+
+
+async def _verdict(call: Call, asked: Invocation, attributes: Attributes) -> tuple[tuple[str, ...], ApiError | None]:
+    """Warnings and refusal of one webhook."""
+    try:
+        answer = await _ask(call, asked, await _in_version(call, asked, attributes))
+    except CallError as error:
+        try:
+            _fail(asked.hook, error)
+        except ApiError as refused:
+            return (), refused
+        return (), None
+    except ApiError as refused:
+        return (), refused
+    return answer.warnings, None if answer.allowed else reviews.refusal(asked.hook, answer)
+
+
+def _fail(hook: Hook, error: CallError) -> None:
+    """A webhook gave no answer: that ends the request, unless the webhook is one that may fail."""
+    if not hook.ignores_failure:
+        raise reviews.failure(hook, error)
+    _LOG.warning("Failed calling webhook, failing open %s: %s", hook.name, error)
+
+
+def _invocation(call: Call, hook: Hook, attributes: Attributes) -> Invocation | None:
+    """How a webhook is asked; None, it is not about this request.
+
+    Raises:
+        ApiError: 403, its conditions can't be told.
+    """
+    found = matching.invocation(hook, attributes, lambda: _equivalents(call, attributes.subresource))
+    if found is None or not matching.selects(hook, attributes, lambda: _namespace_labels(call, attributes)):
+        return None
+    if hook.conditions and not conditions.hold(hook, found, attributes):
+        return None
+    return found
+
+
+def _namespace_labels(call: Call, attributes: Attributes) -> matching.Labels:
+    return matching.labels_of(call.state.storage.get(NAMESPACES, "", attributes.namespace))
+
+
+def _equivalents(call: Call, subresource: str) -> Iterator[tuple[GroupVersionResource, GroupVersionKind]]:
+    for info in _versions(call):
+        part = info.subresources.get(subresource)
+        kind = part.kind if part is not None else info.gvk
+        yield GroupVersionResource(info.group, info.version, info.resource), kind
+
+
+def _versions(call: Call) -> Iterable[ResourceInfo]:
+    """All versions in which the resource of a request is served, in whatever group."""
+    return [info for info in call.state.registry if info.stored == call.resource.stored]
+
+
+async def _in_version(call: Call, asked: Invocation, attributes: Attributes) -> Attributes:
+    """The operation with its objects in the version that a webhook wants to see."""
+    if asked.kind == attributes.kind:
+        return attributes
+    there = call.state.registry.find(*asked.resource)
+    assert there is not None
+    known = [one for one in (attributes.obj, attributes.old) if one is not None]
+    converted = iter(await converting.between(call.state, call.resource, there, known))
+    obj, old = (None if one is None else next(converted) for one in (attributes.obj, attributes.old))
+    return attributes.about(obj, old)
+
+
+async def _ask(call: Call, asked: Invocation, attributes: Attributes) -> Answer:
+    hook = asked.hook
+    if attributes.dry_run and not hook.stands_dry_runs:
+        raise reviews.no_dry_run(hook)
+    version = reviews.version_for(hook)
+    uid = str(uuid.UUID(int=call.state.draw(1 << 128), version=4))
+    body = msgspec.json.encode(reviews.review(asked, attributes, uid, version))
+    try:
+        target = targets.target(hook.client, hook.timeout_s, call.state.storage)
+        answer = await call.state.webhooks.post(target, body, hook.timeout_s)
+    except CallError as error:
+        raise CallError(f"failed to call webhook: {error}") from error
+    return reviews.read(hook, answer, uid, version)
+
+
+async def _patched(
+    call: Call, asked: Invocation, answer: Answer, seen: Attributes, obj: Object | None
+) -> Object | None:
+    """The object after a webhook's patch, in the version of the request."""
+    hook = asked.hook
+    if not answer.patch:
+        return obj
+    operations = _operations(answer.patch)
+    if not operations:
+        return obj
+    if seen.obj is None or obj is None:
+        what = f'admission webhook "{hook.name}" attempted to modify the object'
+        raise reviews.internal(f"{what}, which is not supported for this operation")
+    if answer.patch_type != "JSONPatch":
+        raise reviews.failure(hook, CallError(f'unsupported patch type "{answer.patch_type}"'))
+    try:
+        patched = json_patch.apply(seen.obj, operations)
+    except ApiError as error:
+        raise reviews.internal(error.message) from error
+    if asked.kind == seen.kind:
+        return patched
+    there = call.state.registry.find(*asked.resource)
+    assert there is not None
+    return (await converting.between(call.state, there, call.resource, [patched]))[0]
+
+
+def _operations(patch: bytes) -> Any:
+    try:
+        return msgspec.json.decode(patch)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise reviews.internal(str(error)) from error
