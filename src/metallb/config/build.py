@@ -1,21 +1,27 @@
 """A snapshot of resources becomes one Config, or every error in it at once (spec/crds.md 10).
 
-BGPPeers, BGPAdvertisements, BFDProfiles and Communities are carried, and not judged yet.
+Three steps: each object by itself (`together.parse`), each against older ones (`Together.check`), and what they name
+(`Together.check_references`). Where all is well, pools get their advertisements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from operator import attrgetter
 
 from metallb.api import v1beta1, v1beta1_bgp, v1beta2
 from metallb.api.core import LabelSelector, Secret
-from metallb.config.advertisements import ParsedL2Advertisement, parse_l2_advertisement
+from metallb.config import parsing
+from metallb.config.assembly import assemble
 from metallb.config.backends import Backend
-from metallb.config.errors import ConfigError
-from metallb.config.model import Config, L2Advertisement, Pool
-from metallb.config.pools import check_overlaps, parse_pool
+from metallb.config.errors import ConfigError, ObjectName
+from metallb.config.model import Config
+from metallb.config.parsing import Parsed
 from metallb.config.selectors import Labels, any_matches, parse
+from metallb.config.together import Resource, Together
+from metallb.config.together import parse as parse_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,19 @@ class Snapshot:
     secrets: Mapping[str, Secret] | None = None
     backend: Backend = "native"
 
+    def resources(self) -> Iterator[Resource]:
+        """All objects, those of each kind by name."""
+        kinds: tuple[Sequence[Resource], ...] = (
+            self.pools,
+            self.l2_advertisements,
+            self.bgp_advertisements,
+            self.peers,
+            self.bfd_profiles,
+            self.communities,
+        )
+        by_name = attrgetter("metadata.name", "metadata.namespace")
+        return chain.from_iterable(sorted(kind, key=by_name) for kind in kinds)
+
 
 @dataclass(frozen=True, slots=True)
 class Build:
@@ -55,23 +74,29 @@ class Build:
     errors: tuple[ConfigError, ...] = ()
 
 
-def build(snapshot: Snapshot) -> Build:
-    """Depends on the set of objects only, never on their order; errors come sorted by object and field."""
+def build(snapshot: Snapshot, youngest: ObjectName | None = None) -> Build:
+    """Depends on the set of objects only, never on their order; errors come sorted by object and field.
+
+    Of objects in conflict the youngest is to blame, and names the others.
+
+    Args:
+        snapshot: all there is.
+        youngest: an object that counts as younger than all others, as one does that is only being asked for.
+    """
+    objects = [
+        _aged(parse_object(each, snapshot.namespaces, snapshot.backend), youngest) for each in snapshot.resources()
+    ]
+    together = Together(snapshot.nodes, snapshot.backend)
+    for each in objects:
+        together.put(each)
     errors: list[ConfigError] = []
-    pools = []
-    for resource in sorted(snapshot.pools, key=lambda pool: pool.metadata.name):
-        pool, found = parse_pool(resource, snapshot.namespaces)
-        errors += found
-        pools.append((resource, pool))
-    errors += check_overlaps(pools)
-    advertisements = []
-    for advertisement in sorted(snapshot.l2_advertisements, key=lambda each: each.metadata.name):
-        parsed, found = parse_l2_advertisement(advertisement)
-        errors += found
-        advertisements.append(parsed)
+    for each in objects:
+        errors += each.errors
+        errors += together.check(each, each.seniority)
+        errors += together.check_references(each, snapshot.secrets)
     if errors:
         return Build(None, tuple(sorted(errors)))
-    return Build(Config(tuple(_announced(resource, pool, advertisements) for resource, pool in pools)))
+    return Build(assemble(together, snapshot.secrets))
 
 
 def for_node(snapshot: Snapshot, labels: Labels) -> Snapshot:
@@ -87,19 +112,12 @@ def for_node(snapshot: Snapshot, labels: Labels) -> Snapshot:
     )
 
 
+def _aged(item: Parsed, youngest: ObjectName | None) -> Parsed:
+    return replace(item, seniority=parsing.youngest(item.object)) if item.object == youngest else item
+
+
 def _selects(written: Sequence[LabelSelector], labels: Labels) -> bool:
     try:
-        return not written or any_matches(map(parse, written), labels)
+        return not written or any_matches([parse(each) for each in written], labels)
     except ValueError:
         return True
-
-
-def _announced(resource: v1beta1.IPAddressPool, pool: Pool, advertisements: Sequence[ParsedL2Advertisement]) -> Pool:
-    """The pool with the advertisements that reach it, equal ones once (spec/crds.md 3)."""
-    reached = [each.advertisement for each in advertisements if each.reaches(pool.name, resource.metadata.labels)]
-    kept: dict[str | L2Advertisement, L2Advertisement] = {}
-    for advertisement in reached:
-        # Preferences add up, so advertisements that have any are never the same.
-        same = advertisement.name if advertisement.preferences else replace(advertisement, name="")
-        kept.setdefault(same, advertisement)
-    return replace(pool, l2=tuple(kept.values()))

@@ -1,4 +1,4 @@
-"""What parsers of one object share: its name in errors, and the rules of every list of names or selectors."""
+"""What parsers of one object share: what comes out of them, the object's name in errors, rules of lists and numbers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,27 @@ from metallb.config import selectors
 from metallb.config.errors import ConfigError, ObjectName
 from metallb.config.selectors import Selector
 
+Seniority = tuple[str, str, str, str]
+"""Sorts the oldest object first: time of creation, kind, namespace, name."""
+
+_NOT_CREATED_YET = "~"
+_YOUNGEST = "~~"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One object as far as it could be read; each kind adds what it holds.
+
+    Attributes:
+        object: its name.
+        seniority: of two objects in conflict the one with the larger value is to blame.
+        errors: what is wrong with it by itself.
+    """
+
+    object: ObjectName
+    seniority: Seniority
+    errors: tuple[ConfigError, ...]
+
 
 @dataclass(slots=True)
 class Problems:
@@ -20,21 +41,39 @@ class Problems:
 
     @classmethod
     def of(cls, kind: str, metadata: ObjectMeta) -> Problems:
-        """For an object, named as in `kubectl`: kind, namespace and name."""
-        return cls(ObjectName(kind, metadata.namespace, metadata.name))
+        """For an object, named as in `kubectl`: kind, namespace and name. A name it must have."""
+        problems = cls(ObjectName(kind, metadata.namespace, metadata.name))
+        if not metadata.name:
+            problems.add("metadata.name", "", "must not be empty")
+        return problems
 
-    def add(self, path: str, value: str, rule: str, hint: str = "") -> None:
+    def head(self, metadata: ObjectMeta) -> tuple[ObjectName, Seniority, tuple[ConfigError, ...]]:
+        """The fields that `Parsed` starts with; to be asked when the whole object is read."""
+        return self.object, seniority(self.object, metadata.creation_timestamp), tuple(self.found)
+
+    def add(self, path: str, value: str | int, rule: str, hint: str = "") -> None:
         """Notes that the value at a field breaks a rule."""
-        self.found.append(ConfigError(self.object, path, value, rule, hint))
+        self.found.append(ConfigError(self.object, path, str(value), rule, hint))
 
     def check_unique(self, path: str, names: Sequence[str]) -> None:
         """Notes each name that stands twice."""
+        seen = set()
         for position, name in enumerate(names):
-            if name in names[:position]:
+            if name in seen:
                 self.add(f"{path}[{position}]", name, "is there twice", "remove one")
+            seen.add(name)
+
+    def check_number(self, path: str, value: int, smallest: int, largest: int) -> bool:
+        """Notes a number out of its range; tells whether it is within."""
+        if smallest <= value <= largest:
+            return True
+        self.add(path, value, f"must be from {smallest} to {largest}")
+        return False
 
     def parse_selectors(self, path: str, written: Sequence[LabelSelector]) -> tuple[Selector, ...]:
         """The selectors of a list, sorted; notes malformed and repeated ones."""
+        if not written:
+            return ()
         parsed = []
         for position, selector in enumerate(written):
             one = self.parse_selector(f"{path}[{position}]", selector)
@@ -51,6 +90,16 @@ class Problems:
         except ValueError as error:
             self.add(path, _text(written), str(error))
             return None
+
+
+def seniority(name: ObjectName, created: str | None) -> Seniority:
+    """Of an object; what the API server has not created yet is younger than all that it has."""
+    return created or _NOT_CREATED_YET, *name
+
+
+def youngest(name: ObjectName) -> Seniority:
+    """As if the object were younger than every other."""
+    return _YOUNGEST, *name
 
 
 def _text(selector: LabelSelector) -> str:

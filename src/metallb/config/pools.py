@@ -1,56 +1,94 @@
-"""IPAddressPools: their ranges, who may use them, and that no two hold one address (spec/crds.md 10.1)."""
+"""IPAddressPools: their ranges, and who may use them (spec/crds.md 2, 10.1)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from metallb.api import v1beta1
-from metallb.api.net import Range
-from metallb.config.errors import ConfigError
+from metallb.api.net import BITS, Family, Range
 from metallb.config.model import Pool, ServiceAllocation
-from metallb.config.parsing import Problems
+from metallb.config.parsing import Parsed, Problems
 from metallb.config.selectors import Labels, Selector, any_matches
 
+KIND = "IPAddressPool"
 
-def parse_pool(resource: v1beta1.IPAddressPool, namespaces: Mapping[str, Labels]) -> tuple[Pool, list[ConfigError]]:
+
+class Item(NamedTuple):
+    """One entry of `spec.addresses` that could be read."""
+
+    position: int
+    text: str
+    range: Range
+
+    @property
+    def path(self) -> str:
+        """Of the field."""
+        return f"spec.addresses[{self.position}]"
+
+    @property
+    def shortest_prefix(self) -> int:
+        """Length of the widest block among the fewest that make up the range."""
+        return shortest_prefix(self.range)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedPool(Parsed):
+    """A pool without its advertisements.
+
+    Attributes:
+        pool: as far as it could be read.
+        labels: of the object.
+        items: entries of `spec.addresses` that could be read, in their order.
+        needed: by family, the item whose widest block is the smallest: advertisements must not announce wider ones.
+    """
+
+    pool: Pool
+    labels: Labels
+    items: tuple[Item, ...]
+    needed: Mapping[Family, Item]
+
+
+def parse_pool(resource: v1beta1.IPAddressPool, namespaces: Mapping[str, Labels]) -> ParsedPool:
     """The pool as far as it could be read, and what is wrong with it."""
-    problems = Problems.of("IPAddressPool", resource.metadata)
+    problems = Problems.of(KIND, resource.metadata)
     spec = resource.spec
     if not spec.addresses:
         problems.add("spec.addresses", "[]", "must name at least one CIDR or range")
+    items = tuple(_parse_items(spec.addresses, problems))
     pool = Pool(
         name=resource.metadata.name,
-        ranges=tuple(_parse_ranges(spec.addresses, problems)),
+        ranges=tuple(item.range for item in items),
         auto_assign=spec.auto_assign,
         avoid_buggy_ips=spec.avoid_buggy_ips,
         allocation=_parse_allocation(spec.service_allocation, namespaces, problems),
     )
-    return pool, problems.found
+    return ParsedPool(*problems.head(resource.metadata), pool, resource.metadata.labels, items, _needed(items))
 
 
-def check_overlaps(pools: Sequence[tuple[v1beta1.IPAddressPool, Pool]]) -> list[ConfigError]:
-    """An error for each range that shares addresses with an earlier one, of its own pool or another."""
-    ranges = sorted(
-        ((each, position, resource) for resource, pool in pools for position, each in enumerate(pool.ranges)),
-        key=lambda item: (item[0], item[2].metadata.name, item[1]),
-    )
-    errors = []
-    widest: tuple[Range, v1beta1.IPAddressPool] | None = None
-    for each, _, resource in ranges:
-        if widest is not None and widest[0].overlaps(each):
-            problems = Problems.of("IPAddressPool", resource.metadata)
-            rule = f"overlaps {widest[0]} of pool {widest[1].metadata.name!r}"
-            problems.add("spec.addresses", str(each), rule, "an address may belong to one pool only")
-            errors += problems.found
-        if widest is None or each.family != widest[0].family or each.last > widest[0].last:
-            widest = each, resource
-    return errors
+def shortest_prefix(addresses: Range) -> int:
+    """Prefix length of the widest CIDR among the fewest that cover a range exactly."""
+    whole = addresses.size.bit_length() - 1
+    # A block of that size fits if one begins at a multiple of it; if not, one of half the size does.
+    aligned = -(-addresses.first >> whole) << whole
+    fits = aligned + (1 << whole) - 1 <= addresses.last
+    return BITS[addresses.family] - (whole if fits else whole - 1)
 
 
-def _parse_ranges(addresses: Iterable[str], problems: Problems) -> Iterator[Range]:
+def _needed(items: tuple[Item, ...]) -> dict[Family, Item]:
+    needed: dict[Family, Item] = {}
+    for item in items:
+        family = item.range.family
+        if family not in needed or item.shortest_prefix > needed[family].shortest_prefix:
+            needed[family] = item
+    return needed
+
+
+def _parse_items(addresses: tuple[str, ...], problems: Problems) -> Iterator[Item]:
     for position, text in enumerate(addresses):
         try:
-            yield Range.parse(text)
+            yield Item(position, text, Range.parse(text))
         except ValueError as error:
             problems.add(f"spec.addresses[{position}]", text, str(error))
 

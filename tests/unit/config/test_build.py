@@ -233,8 +233,8 @@ class TestErrors:
         assert found.config is None
         assert [(error.object.name, error.field) for error in found.errors] == [
             ("a", "spec.serviceAllocation.namespaces[1]"),
-            ("z", "spec.addresses"),
             ("z", "spec.addresses[0]"),
+            ("z", "spec.addresses[1]"),
             ("z", "spec.addresses[2]"),
             ("all", "spec.ipAddressPools[1]"),
             ("all", "spec.nodeSelectors[1]"),
@@ -288,43 +288,36 @@ class TestOverlaps:
     @pytest.mark.parametrize(
         ("pools", "blamed"),
         [
-            pytest.param(
-                [("a", ["10.0.0.0/24", "10.0.0.0/24"])], [("a", "10.0.0.0/24", "10.0.0.0/24", "a")], id="equal"
-            ),
-            pytest.param(
-                [("a", ["10.0.200.0/24", "10.0.0.0/16"])], [("a", "10.0.200.0/24", "10.0.0.0/16", "a")], id="nested"
-            ),
+            pytest.param([("a", ["10.0.0.0/24", "10.0.0.0/24"])], [("a", 1, "10.0.0.0/24", "")], id="equal"),
+            pytest.param([("a", ["10.0.200.0/24", "10.0.0.0/16"])], [("a", 1, "10.0.200.0/24", "")], id="nested"),
             pytest.param(
                 [("b", ["10.0.0.0/24"]), ("a", ["10.0.0.0/24"])],
-                [("b", "10.0.0.0/24", "10.0.0.0/24", "a")],
+                [("b", 0, "10.0.0.0/24", "a")],
                 id="equal in two pools: the later name is blamed",
             ),
             pytest.param(
                 [("a", ["10.0.0.0/16"]), ("b", ["10.0.200.0-10.0.200.9"])],
-                [("b", "10.0.200.0-10.0.200.9", "10.0.0.0/16", "a")],
+                [("b", 0, "10.0.0.0/16", "a")],
                 id="nested in another pool",
             ),
             pytest.param(
-                [("a", ["10.0.0.0-10.0.0.10"]), ("b", ["10.0.0.5-10.0.0.15"]), ("c", ["10.0.0.15-10.0.0.20"])],
-                [
-                    ("b", "10.0.0.5-10.0.0.15", "10.0.0.0-10.0.0.10", "a"),
-                    ("c", "10.0.0.15-10.0.0.20", "10.0.0.5-10.0.0.15", "b"),
-                ],
+                [("a", ["10.0.0.0-10.0.0.10"]), ("b", ["10.0.0.5-10.0.0.15"]), ("c", ["10.0.0.15 - 10.0.0.20"])],
+                [("b", 0, "10.0.0.0-10.0.0.10", "a"), ("c", 0, "10.0.0.5-10.0.0.15", "b")],
                 id="a chain",
             ),
             pytest.param(
-                [("a", ["10.0.0.0/16"]), ("b", ["10.0.1.0/24"]), ("c", ["10.0.2.0/24"])],
-                [("b", "10.0.1.0/24", "10.0.0.0/16", "a"), ("c", "10.0.2.0/24", "10.0.0.0/16", "a")],
+                [("a", ["10.0.1.0/24"]), ("b", ["10.0.2.0/24"]), ("c", ["10.1.0.0/16", "10.0.0.7/16"])],
+                [("c", 1, "10.0.1.0/24", "a"), ("c", 1, "10.0.2.0/24", "b")],
                 id="two within one",
             ),
             pytest.param(
                 [("a", ["10.0.0.0/24"]), ("b", ["::ffff:10.0.0.7-::ffff:10.0.0.7"])],
-                [("b", "10.0.0.7/32", "10.0.0.0/24", "a")],
+                [("b", 0, "10.0.0.0/24", "a")],
                 id="mapped",
             ),
             pytest.param(
                 [("a", ["2001:db8::/64", "10.0.0.0/24"]), ("b", ["2001:db8::1/128"])],
-                [("b", "2001:db8::1/128", "2001:db8::/64", "a")],
+                [("b", 0, "2001:db8::/64", "a")],
                 id="IPv6",
             ),
             pytest.param([("a", ["10.0.0.0/24", "10.0.1.0/24"]), ("b", ["10.0.2.0-10.0.2.0"])], [], id="neighbours"),
@@ -333,18 +326,20 @@ class TestOverlaps:
         ],
     )
     def test_are_refused_naming_both(
-        self, pools: list[tuple[str, list[str]]], blamed: list[tuple[str, str, str, str]]
+        self, pools: list[tuple[str, list[str]]], blamed: list[tuple[str, int, str, str]]
     ) -> None:
         found = build(Snapshot([pool(name, *addresses) for name, addresses in pools]))
+        written = dict(pools)
         assert found.errors == tuple(
             ConfigError(
                 ObjectName("IPAddressPool", "metallb-system", name),
-                "spec.addresses",
-                value,
-                f"overlaps {other} of pool {holder!r}",
-                "an address may belong to one pool only",
+                f"spec.addresses[{position}]",
+                written[name][position],
+                f"overlaps {other} of {f'IPAddressPool metallb-system/{holder}' if holder else 'the same pool'}",
+                "an address may belong to one pool only" if holder else "remove one",
+                (ObjectName("IPAddressPool", "metallb-system", holder),) if holder else (),
             )
-            for name, value, other, holder in blamed
+            for name, position, other, holder in blamed
         )
 
     @given(
