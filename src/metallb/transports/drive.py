@@ -22,6 +22,10 @@ class Driver(Generic[Input, Effect]):
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
+    def start(self, begin: Callable[[float], Iterable[Effect]]) -> None:
+        """Does what a machine wants at its beginning; `begin` is told the time."""
+        self._do(begin(self._loop.time()))
+
     def feed(self, event: Input) -> None:
         """Tells the machine what happened and does what it answers."""
         self._do(self._machine.feed(event, self._loop.time()))

@@ -1,0 +1,110 @@
+"""Members on real sockets of the loopback: datagrams, streams, keys, good-byes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from metallb.api.net import Address
+from metallb.protocols.swim.framing import Framing
+from metallb.protocols.swim.keyring import Keyring
+from metallb.protocols.swim.roster import Endpoint
+from metallb.protocols.swim.settings import LAN
+from metallb.speaker.gossip import Gossip
+
+PORT = 17946
+NET = f"127.{os.getpid() >> 8 & 0x7F | 0x80}.{os.getpid() & 0xFF}"
+FAST = dataclasses.replace(LAN, probe_interval_s=0.1, probe_timeout_s=0.05, gossip_interval_s=0.02, suspicion_mult=4)
+KEYED = Framing(Keyring((bytes(32),)))
+CLEAR = Framing(None)
+
+
+class Net:
+    """Members at addresses of the loopback that no other process of a test run uses; whoever waits is woken by every change."""
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
+        self.stack = contextlib.AsyncExitStack()
+
+    async def member(self, number: int, framing: Framing = KEYED) -> Gossip:
+        listen = Endpoint(Address.parse(f"{NET}.{number}").pack(), PORT)
+        return await self.stack.enter_async_context(Gossip(f"n{number}", listen, framing, FAST, self.changed.set))
+
+    async def until(self, met: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not met():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@asynccontextmanager
+async def net() -> AsyncIterator[Net]:
+    world = Net()
+    async with world.stack:
+        yield world
+
+
+def addresses(*numbers: int) -> list[Address]:
+    return [Address.parse(f"{NET}.{number}") for number in numbers]
+
+
+@pytest.mark.parametrize("framing", [KEYED, CLEAR], ids=["encrypted", "clear"])
+async def test_members_find_each_other_and_miss_one_that_dies(framing: Framing) -> None:
+    async with net() as world:
+        members = [await world.member(number, framing) for number in (1, 2, 3)]
+        for member in members:
+            member.join(addresses(1, 2, 3))
+        await world.until(lambda: all(member.present == {"n1", "n2", "n3"} for member in members))
+        members[0].close()
+        await world.until(lambda: all(member.present == {"n2", "n3"} for member in members[1:]))
+
+
+async def test_a_good_bye_is_heard_at_once() -> None:
+    async with net() as world:
+        one, two = await world.member(1), await world.member(2)
+        one.join(addresses(2))
+        await world.until(lambda: one.present == two.present == {"n1", "n2"})
+        started = asyncio.get_running_loop().time()
+        await two.leave()
+        await world.until(lambda: one.present == {"n1"})
+        assert asyncio.get_running_loop().time() - started < 1
+
+
+async def test_who_has_another_key_is_not_answered() -> None:
+    async with net() as world:
+        one = await world.member(1)
+        other = Framing(Keyring((bytes(31) + b"\x01",)))
+        one.datagram_received(other.datagram(b"\x08", bytes(12), checksum=True), (f"{NET}.9", 1))
+        reader, writer = await asyncio.open_connection(f"{NET}.1", PORT)
+        writer.write(other.stream(b"\x08", bytes(12)))
+        assert await reader.read() == b""
+        writer.close()
+        assert one.dropped == {"crypto": 2}
+        assert one.present == {"n1"}
+
+
+async def test_what_strangers_send_does_no_harm() -> None:
+    async with net() as world:
+        one = await world.member(1, CLEAR)
+        reader, writer = await asyncio.open_connection(f"{NET}.1", PORT)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert await reader.read() == b""
+        writer.close()
+        one.datagram_received(b"\xff" * 50, (f"{NET}.9", 1))
+        assert one.dropped == {"type": 2}
+        two = await world.member(2, CLEAR)
+        two.join(addresses(1))
+        await world.until(lambda: one.present == {"n1", "n2"})
+
+
+async def test_a_taken_port_is_an_error() -> None:
+    async with net() as world:
+        await world.member(1)
+        with pytest.raises(OSError, match="in use"):
+            await world.member(1)
