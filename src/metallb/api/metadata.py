@@ -47,6 +47,12 @@ def check_metadata(metadata: Any) -> list[Broken]:
     return [*broken, *_check_name(pruned.value.get("name", "")), *_check_labels(pruned.value)]
 
 
+def prune_metadata(metadata: Any) -> dict[str, Any]:
+    """The metadata without unknown fields and nulls; what is no object counts as empty."""
+    found = prune(_SCHEMA, metadata).value
+    return found if isinstance(found, dict) else {}
+
+
 def _check_name(name: str) -> Iterator[Broken]:
     if not name:
         yield Broken("metadata.name", "", "must be given")

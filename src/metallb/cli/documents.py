@@ -21,7 +21,8 @@ import yaml
 
 from metallb.cli import plain
 
-Path_ = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
+"""Where a value stands: keys and positions."""
 
 SUFFIXES: Final = (".json", ".yaml", ".yml")
 """Files of a folder that are read."""
@@ -65,11 +66,11 @@ class Document:
     file: str
     index: int
     value: Any
-    root: Path_ = ()
-    lines: dict[Path_, int] = field(default_factory=dict, repr=False)
-    repeated: tuple[Path_, ...] = ()
+    root: FieldPath = ()
+    lines: dict[FieldPath, int] = field(default_factory=dict, repr=False)
+    repeated: tuple[FieldPath, ...] = ()
 
-    def line_of(self, path: Path_ = ()) -> int | None:
+    def line_of(self, path: FieldPath = ()) -> int | None:
         """The line of a field, or of the nearest object around it that is written; None: unknown."""
         whole = self.root + path
         return next((self.lines[whole[:end]] for end in range(len(whole), -1, -1) if whole[:end] in self.lines), None)
@@ -114,12 +115,22 @@ def read_file(path: Path) -> list[Document]:
         UnreadableError: it can't be read, or is no YAML or JSON.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return read_bytes(str(path), path.read_bytes())
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror}") from error
+
+
+def read_bytes(file: str, content: bytes) -> list[Document]:
+    """All objects of a file's content.
+
+    Raises:
+        UnreadableError: it is no UTF-8 text, or no YAML or JSON.
+    """
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnreadableError(f"{path}: is no UTF-8 text: {error}") from error
-    return read_text(str(path), text)
+        raise UnreadableError(f"{file}: is no UTF-8 text: {error}") from error
+    return read_text(file, text)
 
 
 def read_text(file: str, text: str) -> list[Document]:
@@ -151,7 +162,7 @@ def _members(document: Document) -> Iterator[Document]:
         yield document
 
 
-def _within(paths: tuple[Path_, ...], root: Path_) -> tuple[Path_, ...]:
+def _within(paths: tuple[FieldPath, ...], root: FieldPath) -> tuple[FieldPath, ...]:
     return tuple(path for path in paths if path[: len(root)] == root)
 
 
@@ -199,11 +210,11 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.lines: dict[Path_, int] = {}
-        self.repeated: list[Path_] = []
+        self.lines: dict[FieldPath, int] = {}
+        self.repeated: list[FieldPath] = []
         self._count = 0
 
-    def read(self, node: yaml.Node, path: Path_) -> Any:
+    def read(self, node: yaml.Node, path: FieldPath) -> Any:
         """The value of a node, and of all that is in it."""
         self._count += 1
         if self._count > _MOST_VALUES:
@@ -217,7 +228,7 @@ class _Reader:
             return [self.read(item, (*path, position)) for position, item in enumerate(node.value)]
         return self._read_scalar(node)
 
-    def _read_mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
+    def _read_mapping(self, node: yaml.MappingNode, path: FieldPath) -> dict[str, Any]:
         merged: dict[str, Any] = {}
         own: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -231,7 +242,7 @@ class _Reader:
             own[key] = self.read(value_node, (*path, key))
         return merged | own
 
-    def _merged(self, node: yaml.Node, path: Path_) -> dict[str, Any]:
+    def _merged(self, node: yaml.Node, path: FieldPath) -> dict[str, Any]:
         value = self.read(node, path)
         found: dict[str, Any] = {}
         for each in value if isinstance(value, list) else [value]:

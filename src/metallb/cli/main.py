@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "controller": ("metallb.cli.controller:command", "Gives Services their addresses."),
     "operator": ("metallb.cli.operator:command", "Turns a MetalLB resource into a controller and speakers."),
     "speaker": ("metallb.cli.speaker:command", "Announces addresses from the node it runs on."),
+    "validate": ("metallb.cli.validate:command", "Checks configuration in files before it is applied."),
 }
 """Our own subcommands: where each lives, and its line in the help, for which it need not be imported."""
 

@@ -17,6 +17,7 @@ class Exit(enum.IntEnum):
     """Exit codes of all commands.
 
     `PROBLEM`: the command worked and found something that is not as it should be; scripts can tell it from `FAILED`.
+    `metallb validate` alone ends as linters do: 1 is what it found, 2 that it could not look.
     """
 
     OK = 0
