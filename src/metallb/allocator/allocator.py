@@ -1,35 +1,52 @@
-"""Which Service holds which address. Deterministic; O(log n) a call whatever the pools' sizes.
+"""Which Service holds which address. Deterministic; no call looks at more than it names, whatever the pools' sizes.
 
 Contract:
 - no address is held by two Services unless sharing allows it, and none is held outside its pool;
 - an address that a Service gave up is nobody else's as long as the Service's status shows it (`shield`);
 - nothing moves unless asked: every method changes the allocation of the one Service it names, `replace_pools` aside;
 - among pools, those reserved for the Service come first, by priority (0 last) and then by name, then open ones by name;
-- within a pool the first fitting address in the order of `spec.addresses` is given.
+- within a pool the first fitting address in the order of `spec.addresses` is given; addresses that are remembered for
+  a deleted Service come after all others of the pool, but are no reason to wait;
+- the outcome of a call depends on what is held, shielded and remembered, and on nothing else.
 
-Source: spec/controller.md 9.
+Costs, for n Services that hold addresses: O(log n) for each call about one Service, whatever the sizes of pools, how
+many there are, and how many of them are full. What costs more does not grow with n: a pool with service selectors is
+looked at for each Service that may use it; a sharing key in each pool where it is used; `replace_pools` costs as much
+as the pools have ranges, and what is held in those whose addresses changed. `bench/allocator.py` measures it.
+
+Source: spec/controller.md 9; docs/concepts/allocation.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import merge
 from typing import NamedTuple
 
-from metallb.allocator.pool import FAMILIES, PoolState, Usage
+from metallb.allocator.candidates import Candidates, closed_to
+from metallb.allocator.companions import Companions
+from metallb.allocator.pool import FAMILIES, PoolIndex, PoolState, Usage
 from metallb.allocator.reasons import (
+    MOST_NAMED,
     NothingLeft,
     NotInOnePool,
     NotInPool,
-    PoolClosed,
-    PoolExhausted,
+    PoolDraining,
     PoolUnknown,
+    QuotaReached,
     Reason,
+    RuledOut,
 )
 from metallb.allocator.request import Port, Request, Sharing
-from metallb.allocator.sharing import Companions, Tenancy
+from metallb.allocator.reservations import Reservation, Reservations
+from metallb.allocator.sharing import Tenancy
+from metallb.allocator.shelves import Shelves, serves_unasked
 from metallb.api.net import Address, Family, ServiceKey
 from metallb.config.model import Pool
+from metallb.config.terms import FREE, Terms
+
+NO_TERMS: Mapping[str, Terms] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +72,15 @@ class Allocator:
 
     pools: dict[str, PoolState] = field(default_factory=dict)
     allocations: dict[ServiceKey, Allocation] = field(default_factory=dict)
+    reservations: Reservations = field(default_factory=Reservations)
     _shielded: dict[ServiceKey, dict[Address, PoolState]] = field(default_factory=dict)
-    _tenancies: dict[Address, Tenancy] = field(default_factory=dict)
-    _companions: Companions = field(default_factory=Companions)
+    _index: PoolIndex = field(default_factory=PoolIndex)
+    _shelves: Shelves = field(default_factory=lambda: Shelves.of(()))
+    _candidates: Candidates = field(default_factory=Candidates)
+
+    @property
+    def _companions(self) -> Companions:
+        return self._candidates.companions
 
     def holder(self, service: ServiceKey) -> Allocation | None:
         """What the Service holds."""
@@ -66,43 +89,49 @@ class Allocator:
     def occupancy(self, service: ServiceKey) -> frozenset[Occupancy]:
         """All that the Service keeps from others: what it holds and what is shielded for it."""
         held = self.allocations.get(service)
-        addresses = (*(held.addresses if held else ()), *self._shielded.get(service, ()))
-        claims = ((address, self._tenancies[address].claim_of(service)) for address in addresses)
+        places = [(self.pools[held.pool], address) for address in held.addresses] if held else []
+        places += [(state, address) for address, state in self._shielded.get(service, {}).items()]
+        claims = ((address, state.tenancies[address].claim_of(service)) for state, address in places)
         return frozenset(Occupancy(address, claim.sharing, claim.ports) for address, claim in claims if claim)
 
     def holders_of(self, address: Address) -> frozenset[ServiceKey]:
         """The Services that hold an address, or for which it is shielded."""
-        tenancy = self._tenancies.get(address)
+        tenancy = self.tenancy(address)
         return frozenset((*tenancy.tenants, *tenancy.leaving)) if tenancy else frozenset()
+
+    def tenancy(self, address: Address) -> Tenancy | None:
+        """Who is on an address; None: nobody, or no pool offers it."""
+        state = self._index.of(address)
+        return state.tenancies.get(address) if state else None
+
+    def pool_of(self, address: Address) -> PoolState | None:
+        """The pool that offers an address."""
+        return self._index.of(address)
 
     def usage(self, pool: str) -> dict[Family, Usage]:
         """Addresses in use and in all of a pool, by family; a shared address counts once."""
         return {family: self.pools[pool].usage(family) for family in FAMILIES}
 
-    def replace_pools(self, pools: Iterable[Pool]) -> frozenset[ServiceKey]:
+    def replace_pools(self, pools: Iterable[Pool], terms: Mapping[str, Terms] = NO_TERMS) -> frozenset[ServiceKey]:
         """Takes new pools into force; returns the Services whose addresses none of them offers: they lose them.
 
-        The others keep their addresses, under the name of the pool that offers them now.
+        The others keep their addresses, under the name of the pool that offers them now. Pools whose addresses are as
+        before are not gone through.
         """
-        before, shielded = self.allocations, self._shielded
-        self.pools = {pool.name: PoolState(pool) for pool in sorted(pools, key=lambda pool: pool.name)}
-        tenancies, self._tenancies, self._companions = self._tenancies, {}, Companions()
-        self.allocations, self._shielded = {}, {}
-        lost = set()
-        for service, allocation in before.items():
-            state = self._pool_of(allocation.addresses)
-            if state is None:
-                lost.add(service)
-                continue
-            claim = tenancies[allocation.addresses[0]].claim_of(service)
-            if claim is not None:
-                self._hold(claim, state, allocation.addresses)
-        for service, addresses in shielded.items():
-            for address in addresses:
-                claim = tenancies[address].claim_of(service)
-                if claim is not None:
-                    self.shield(claim, (address,))
-        return frozenset(lost)
+        wanted = {pool.name: pool for pool in sorted(pools, key=lambda pool: pool.name)}
+        kept, displaced = {}, []
+        for name, state in self.pools.items():
+            pool = wanted.get(name)
+            if pool is not None and state.reconfigure(pool, terms.get(name, FREE)):
+                kept[name] = state
+            else:
+                displaced.append(state)
+        self.pools = {name: kept.get(name) or PoolState(pool, terms.get(name, FREE)) for name, pool in wanted.items()}
+        self._index = PoolIndex(self.pools.values())
+        self._shelves = Shelves.of(self.pools.values())
+        lost = self._rehouse(displaced)
+        self.reservations.review(self._index)
+        return lost
 
     def shield(self, claim: Request, addresses: Iterable[Address]) -> None:
         """Keeps addresses from others that a Service does not hold and that its status shows still.
@@ -110,13 +139,16 @@ class Allocator:
         Who holds one of them besides keeps it. Those that no pool offers stay as they are.
         """
         for address in addresses:
-            state, tenancy = self._pool_of((address,)), self._tenancies.get(address)
-            if state is None or (tenancy and claim.key in tenancy.tenants):
+            state = self._index.of(address)
+            if state is None:
                 continue
-            tenancy = tenancy or self._open(claim, state, address)
-            self._leave(claim.key, tenancy, address)
+            tenancy = state.tenancies.get(address)
+            if tenancy and claim.key in tenancy.tenants:
+                continue
+            tenancy = tenancy or _open(claim, state, address)
+            self._leave(claim.key, state, address)
             tenancy.leaving[claim.key] = claim
-            self._companions.add(claim, address)
+            self._companions.add(claim, state, address)
             self._shielded.setdefault(claim.key, {})[address] = state
 
     def unshield(self, service: ServiceKey) -> None:
@@ -132,15 +164,24 @@ class Allocator:
         state = self.pools[allocation.pool]
         return frozenset(address for address in allocation.addresses if self._move_out(service, state, address))
 
+    def retire(self, service: ServiceKey, now: float) -> None:
+        """Releases for a Service that was deleted; its pool may remember what it had, for when it comes back."""
+        held = self.allocations.get(service)
+        sticky_s = self.pools[held.pool].terms.sticky_s if held else 0
+        if held and sticky_s:
+            self.reservations.add(Reservation(service, held.addresses, now + sticky_s))
+        self.release(service)
+
     def assign(self, request: Request, addresses: tuple[Address, ...]) -> Allocation | Reason:
         """Gives a Service exactly these addresses instead of what it holds, or says why not and changes nothing.
 
-        Assigning what it holds renews its ports and its sharing key.
+        Assigning what it holds renews its ports and its sharing key. Draining and quotas don't matter: who calls this
+        says that the Service has the addresses already.
         """
         refusal = self.refusal(request, addresses)
         if refusal is not None:
             return refusal
-        state = self._pool_of(addresses)
+        state = self._index.of_all(addresses)
         if state is None:
             return NotInOnePool(addresses)
         self.release(request.key)
@@ -148,31 +189,32 @@ class Allocator:
 
     def refusal(self, request: Request, addresses: tuple[Address, ...]) -> Reason | None:
         """Why a Service may not hold exactly these addresses; None where it may."""
-        state = self._pool_of(addresses)
+        state = self._index.of_all(addresses)
         if state is None:
             return NotInOnePool(addresses)
-        if not state.pool.admits(request.key.namespace, request.labels):
-            return PoolClosed(state.pool.name, request.key)
+        closed = closed_to(state, request)
+        if closed is not None:
+            return closed
         for address in addresses:
-            tenancy = self._tenancies.get(address)
+            tenancy = state.tenancies.get(address)
             refusal = tenancy.refusal(request, address) if tenancy else None
             if refusal is not None:
                 return refusal
         return None
 
     def allocate(self, request: Request) -> Allocation | Reason:
-        """Gives a Service that holds nothing what it asks for, or says why not and changes nothing."""
+        """Gives a Service that holds nothing what it asks for, or says why not and changes nothing.
+
+        A Service that asks for addresses may hold others, which it gives up for them.
+        """
         if request.addresses:
             return self._allocate_requested(request)
+        remembered = self._allocate_remembered(request)
+        if remembered is not None:
+            return remembered
         if request.pool:
             return self._allocate_from_named(request)
-        tried: list[str] = []
-        for group in self._groups(request):
-            tried += [state.pool.name for state in group]
-            chosen = self._choose(request, group)
-            if chosen is not None:
-                return self._hold(request, *chosen)
-        return NothingLeft(request.families, tuple(tried))
+        return self._allocate_from_any(request)
 
     def extend(self, request: Request) -> Allocation | Reason:
         """Adds the family that a dual-stack Service lacks, from the pool it has its address of (spec 9.6)."""
@@ -180,71 +222,101 @@ class Allocator:
         state = self.pools[held.pool]
         have = {address.family for address in held.addresses}
         missing = tuple(family for family in request.families if family not in have)
-        found = self._candidates(request, state, missing)
+        if state.terms.draining:
+            return PoolDraining(state.name)
+        found = self._candidates.of(request, state, missing)
         if not missing or len(found) != len(missing):
-            return PoolExhausted(held.pool, missing)
+            return self._candidates.ruled_out(request, state, missing, asked_for=True)
         self.release(request.key)
         return self._hold(request, state, (*held.addresses, *found))
 
     def _allocate_requested(self, request: Request) -> Allocation | Reason:
-        state = self._pool_of(request.addresses)
         if request.pool and request.pool not in self.pools:
             return PoolUnknown(request.pool)
+        state = self._index.of_all(request.addresses)
         if request.pool and state is not self.pools[request.pool]:
             return NotInPool(request.addresses, request.pool)
-        return self.assign(request, request.addresses)
+        refusal = self.refusal(request, request.addresses)
+        held_back = self._held_back(request, state, request.addresses) if state and not refusal else None
+        return refusal or held_back or self.assign(request, request.addresses)
+
+    def _held_back(self, request: Request, state: PoolState, addresses: tuple[Address, ...]) -> Reason | None:
+        """Why a pool does not give addresses that could be had."""
+        held = self.allocations.get(request.key)
+        mine = held.addresses if held and held.pool == state.name else ()
+        if state.terms.draining and not set(addresses) <= set(mine):
+            return PoolDraining(state.name)
+        namespace = request.key.namespace
+        costs = sum(not state.counted(namespace, address) for address in addresses)
+        given_up = sum(state.alone(request.key, address) for address in set(mine) - set(addresses))
+        if costs and costs > state.quota_left(namespace) + given_up:
+            return QuotaReached(state.name, namespace, state.terms.quota or 0)
+        return None
+
+    def _allocate_remembered(self, request: Request) -> Allocation | None:
+        reservation = self.reservations.of(request.key)
+        state = self._index.of_all(reservation.addresses) if reservation else None
+        if reservation is None or state is None or not _remembers(state, request):
+            return None
+        fitting = tuple(each for each in reservation.addresses if each.family in request.families)
+        if not fitting or self.refusal(request, fitting) or self._held_back(request, state, fitting):
+            return None
+        allocation = self._hold(request, state, fitting)
+        if len(fitting) == len(request.families):
+            return allocation
+        extended = self.extend(request)
+        if isinstance(extended, Allocation):
+            return extended
+        if not request.both_required:
+            return allocation
+        self.release(request.key)
+        self.reservations.add(reservation)
+        return None
 
     def _allocate_from_named(self, request: Request) -> Allocation | Reason:
         state = self.pools.get(request.pool)
         if state is None:
             return PoolUnknown(request.pool)
-        if not state.pool.admits(request.key.namespace, request.labels):
-            return PoolClosed(request.pool, request.key)
-        chosen = self._choose(request, [state])
-        if chosen is None:
-            return PoolExhausted(request.pool, request.families)
-        return self._hold(request, *chosen)
-
-    def _groups(self, request: Request) -> Iterator[list[PoolState]]:
-        """Pools to try, first those reserved for the Service, then those open to all (spec 9.4)."""
-        usable = [
-            state
-            for state in self.pools.values()
-            if state.pool.auto_assign and state.pool.admits(request.key.namespace, request.labels)
-        ]
-        yield sorted((state for state in usable if state.pool.allocation is not None), key=_priority)
-        yield [state for state in usable if state.pool.allocation is None]
-
-    def _choose(self, request: Request, states: list[PoolState]) -> tuple[PoolState, tuple[Address, ...]] | None:
-        """The first pool with all wanted families; for PreferDualStack else one with the primary, then the other."""
-        wanted: list[tuple[Family, ...]] = [tuple(sorted(request.families))]
-        if len(request.families) > 1 and not request.both_required:
-            wanted += [(family,) for family in request.families]
-        for families in wanted:
-            for state in states:
-                found = self._candidates(request, state, families)
+        if closed_to(state, request) is None and not state.terms.draining:
+            for families in _wanted(request):
+                found = self._candidates.of(request, state, families)
                 if len(found) == len(families):
-                    return state, found
-        return None
+                    return self._hold(request, state, found)
+        return self._candidates.ruled_out(request, state, request.families, asked_for=True)
 
-    def _candidates(self, request: Request, state: PoolState, families: tuple[Family, ...]) -> tuple[Address, ...]:
-        found = (self._candidate(request, state, family) for family in families)
-        return tuple(address for address in found if address is not None)
+    def _allocate_from_any(self, request: Request) -> Allocation | Reason:
+        """From the first pool with all wanted families; for PreferDualStack else one with the primary, then the other.
 
-    def _candidate(self, request: Request, state: PoolState, family: Family) -> Address | None:
-        """The first address of the pool that the Service may have: a free one, or an earlier one it may share."""
-        fitting = [
-            address
-            for address in self._companions.of(request)
-            if address.family == family
-            and state.offers(address)
-            and self._tenancies[address].refusal(request, address) is None
-        ]
-        free = state.first_free(family)
-        return min([*fitting, *([] if free is None else [free])], key=state.rank, default=None)
+        Pools that are reserved for the Service are used up before open ones are tried (spec 9.4).
+        """
+        shared = [state for state in self._companions.pools(request.sharing) if serves_unasked(state)]
+        for reserved in (True, False):
+            companions = [state for state in shared if (state.pool.allocation is not None) is reserved]
+            for families in _wanted(request):
+                for state in merge(companions, self._with_room(request, families, reserved=reserved), key=_place):
+                    found = self._candidates.of(request, state, families) if closed_to(state, request) is None else ()
+                    if len(found) == len(families):
+                        return self._hold(request, state, found)
+        return self._nothing_left(request)
 
-    def _pool_of(self, addresses: tuple[Address, ...]) -> PoolState | None:
-        return next((s for s in self.pools.values() if addresses and all(s.offers(a) for a in addresses)), None)
+    def _with_room(self, request: Request, families: tuple[Family, ...], *, reserved: bool) -> Iterator[PoolState]:
+        if reserved:
+            return self._shelves.reserved_with_room(request.key.namespace, families)
+        return self._shelves.open.with_room(families)
+
+    def _nothing_left(self, request: Request) -> NothingLeft:
+        ruled_out: dict[str, RuledOut] = {}
+        for state in self._likeliest(request):
+            if len(ruled_out) == MOST_NAMED:
+                break
+            if state.name not in ruled_out:
+                ruled_out[state.name] = self._candidates.ruled_out(request, state, request.families, asked_for=False)
+        return NothingLeft(request.families, tuple(ruled_out.values()), len(self.pools) - len(ruled_out))
+
+    def _likeliest(self, request: Request) -> Iterator[PoolState]:
+        """All pools, those first that might serve the Service."""
+        yield from self._shelves.all_for(request.key.namespace)
+        yield from self.pools.values()
 
     def _hold(self, request: Request, state: PoolState, addresses: tuple[Address, ...]) -> Allocation:
         shielded = self._shielded.get(request.key, {})
@@ -253,36 +325,83 @@ class Allocator:
             shielded.pop(address, None)
         allocation = Allocation(state.pool.name, addresses, request.sharing)
         self.allocations[request.key] = allocation
+        self.reservations.drop(request.key)
         return allocation
 
     def _move_in(self, request: Request, state: PoolState, address: Address) -> None:
-        tenancy = self._tenancies.get(address) or self._open(request, state, address)
-        self._leave(request.key, tenancy, address)
+        tenancy = state.tenancies.get(address) or _open(request, state, address)
+        self._leave(request.key, state, address)
         tenancy.move_in(request)
-        self._companions.add(request, address)
+        state.count(request.key, address)
+        self._companions.add(request, state, address)
 
-    def _open(self, request: Request, state: PoolState, address: Address) -> Tenancy:
-        tenancy = self._tenancies[address] = Tenancy(request.sharing)
-        state.take(address)
-        return tenancy
-
-    def _leave(self, service: ServiceKey, tenancy: Tenancy, address: Address) -> None:
+    def _leave(self, service: ServiceKey, state: PoolState, address: Address) -> None:
+        tenancy = state.tenancies[address]
         claim = tenancy.claim_of(service)
-        if claim is not None:
-            self._companions.remove(claim, address)
-            tenancy.move_out(service)
+        if claim is None:
+            return
+        self._companions.remove(claim, state, address)
+        if service in tenancy.tenants:
+            state.discount(service, address)
+        tenancy.move_out(service)
+        for sharing in tenancy.sharings():
+            self._companions.look_again(sharing, state, address)
 
     def _move_out(self, service: ServiceKey, state: PoolState, address: Address) -> bool:
         """Returns whether nobody is left there."""
-        tenancy = self._tenancies[address]
-        self._leave(service, tenancy, address)
-        if not tenancy.empty:
+        self._leave(service, state, address)
+        if not state.tenancies[address].empty:
             return False
-        del self._tenancies[address]
-        state.give_back(address)
+        state.close(address)
+        self.reservations.closed(state, address)
         return True
 
+    def _rehouse(self, displaced: Iterable[PoolState]) -> frozenset[ServiceKey]:
+        """Finds the pools that offer now what is held and shielded in pools that are gone or have other addresses."""
+        holders: dict[ServiceKey, Request] = {}
+        leaving: list[tuple[Request, Address]] = []
+        for state in displaced:
+            for address, tenancy in state.tenancies.items():
+                for claim in tenancy.claims():
+                    self._companions.remove(claim, state, address)
+                    if claim.key in tenancy.tenants:
+                        holders[claim.key] = claim
+                    else:
+                        del self._shielded[claim.key][address]
+                        leaving.append((claim, address))
+        lost = set()
+        for service, claim in holders.items():
+            allocation = self.allocations.pop(service)
+            new = self._index.of_all(allocation.addresses)
+            if new is None:
+                lost.add(service)
+            else:
+                self._hold(claim, new, allocation.addresses)
+        for claim, address in leaving:
+            self.shield(claim, (address,))
+        return frozenset(lost)
 
-def _priority(state: PoolState) -> tuple[bool, int, str]:
-    priority = state.pool.allocation.priority if state.pool.allocation else 0
-    return priority <= 0, priority, state.pool.name
+
+def _wanted(request: Request) -> list[tuple[Family, ...]]:
+    """What a pool should have, the best first."""
+    both = tuple(sorted(request.families))
+    if len(both) > 1 and not request.both_required:
+        return [both, *((family,) for family in request.families)]
+    return [both]
+
+
+def _remembers(state: PoolState, request: Request) -> bool:
+    """Whether a pool gives a Service again what it remembers for it."""
+    if state.terms.draining or not state.terms.sticky_s:
+        return False
+    return request.pool == state.name if request.pool else state.pool.auto_assign
+
+
+def _open(request: Request, state: PoolState, address: Address) -> Tenancy:
+    tenancy = Tenancy(request.sharing)
+    state.open(address, tenancy)
+    return tenancy
+
+
+def _place(state: PoolState) -> tuple[bool, bool, int, str]:
+    return state.place

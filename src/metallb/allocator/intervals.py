@@ -1,13 +1,13 @@
-"""Addresses of a pool as positions 0..n-1, and sets of positions as runs: nothing here walks over addresses.
+"""Addresses of a pool as positions 0..n-1: nothing here walks over addresses, and ranges are found by bisection.
 
 A /8 or a /64 costs as much as a /32: a few integers. Budget: microseconds per call, whatever the size.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from metallb.api.net import Address, Family, Range
 
@@ -15,6 +15,8 @@ _BLOCK_BITS = 8
 _LAST_OCTET = 0xFF
 _USABLE = _LAST_OCTET - 1
 """Usable addresses of a /24 where those ending in .0 and .255 are left out."""
+_BEYOND = 1 << 128
+"""More than the value of any address."""
 
 
 def _usable_below(value: int) -> int:
@@ -37,6 +39,8 @@ class AddressSpace:
     starts: tuple[int, ...]
     skip_buggy: bool
     size: int
+    _by_value: tuple[tuple[int, int, int], ...]
+    """First and last value of each range and the position of its first address, by value."""
 
     @classmethod
     def of(cls, family: Family, ranges: Sequence[Range], *, skip_buggy: bool = False) -> AddressSpace:
@@ -51,7 +55,8 @@ class AddressSpace:
                 kept.append(each)
                 starts.append(size)
                 size += usable
-        return cls(family, tuple(kept), tuple(starts), skip, size)
+        by_value = sorted((each.first, each.last, start) for each, start in zip(kept, starts, strict=True))
+        return cls(family, tuple(kept), tuple(starts), skip, size, tuple(by_value))
 
     def address(self, position: int) -> Address:
         """The address at a position.
@@ -68,66 +73,14 @@ class AddressSpace:
         return Address(self.family, first + offset)
 
     def position(self, address: Address) -> int | None:
-        """Where an address stands; None where the pool does not offer it. A pool's ranges are few: they are scanned."""
-        if self.skip_buggy and address.value & _LAST_OCTET in {0, _LAST_OCTET}:
+        """Where an address stands; None where the pool does not offer it. Ranges do not overlap."""
+        value = address.value
+        if self.skip_buggy and value & _LAST_OCTET in {0, _LAST_OCTET}:
             return None
-        for each, start in zip(self.ranges, self.starts, strict=True):
-            if address in each:
-                if self.skip_buggy:
-                    return start + _usable_below(address.value) - _usable_below(each.first)
-                return start + address.value - each.first
-        return None
-
-
-@dataclass(slots=True)
-class Runs:
-    """A set of positions, kept as sorted runs that neither touch nor overlap.
-
-    Addresses are given from the lowest up, so a full pool is one run. Lookups are O(log runs).
-    """
-
-    firsts: list[int] = field(default_factory=list)
-    lasts: list[int] = field(default_factory=list)
-    count: int = 0
-
-    def __contains__(self, position: int) -> bool:
-        """Whether a position is in the set."""
-        index = bisect_right(self.firsts, position) - 1
-        return index >= 0 and position <= self.lasts[index]
-
-    def first_gap(self) -> int:
-        """The lowest position that is not in the set."""
-        return self.lasts[0] + 1 if self.firsts and self.firsts[0] == 0 else 0
-
-    def add(self, position: int) -> None:
-        """Puts a position in; it must not be in yet."""
-        index = bisect_left(self.firsts, position)
-        joins_left = index > 0 and self.lasts[index - 1] == position - 1
-        joins_right = index < len(self.firsts) and self.firsts[index] == position + 1
-        if joins_left and joins_right:
-            self.lasts[index - 1] = self.lasts[index]
-            del self.firsts[index], self.lasts[index]
-        elif joins_left:
-            self.lasts[index - 1] = position
-        elif joins_right:
-            self.firsts[index] = position
-        else:
-            self.firsts.insert(index, position)
-            self.lasts.insert(index, position)
-        self.count += 1
-
-    def remove(self, position: int) -> None:
-        """Takes a position out; it must be in."""
-        index = bisect_right(self.firsts, position) - 1
-        first, last = self.firsts[index], self.lasts[index]
-        if first == last:
-            del self.firsts[index], self.lasts[index]
-        elif position == first:
-            self.firsts[index] = position + 1
-        elif position == last:
-            self.lasts[index] = position - 1
-        else:
-            self.lasts[index] = position - 1
-            self.firsts.insert(index + 1, position + 1)
-            self.lasts.insert(index + 1, last)
-        self.count -= 1
+        index = bisect_right(self._by_value, (value, _BEYOND)) - 1
+        if index < 0:
+            return None
+        first, last, start = self._by_value[index]
+        if value > last:
+            return None
+        return start + (_usable_below(value) - _usable_below(first) if self.skip_buggy else value - first)

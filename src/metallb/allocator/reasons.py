@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from metallb.api.net import Address, Family, ServiceKey
+from metallb.config.terms import DRAIN, QUOTA
+
+Rule: TypeAlias = Literal["namespace", "labels"]
+MOST_NAMED = 8
+"""Pools that one reason names."""
+LONGEST = 900
+"""Characters of a reason that names pools; an event's message may have 1024."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +72,165 @@ class PoolUnknown:
 
 @dataclass(frozen=True, slots=True)
 class PoolClosed:
-    """The pool is not for this Service."""
+    """The pool is not for this Service; `rule` says by what its `serviceAllocation` leaves it out."""
 
     pool: str
     service: ServiceKey
+    rule: Rule
+
+    @property
+    def cause(self) -> str:
+        """In few words, before a list of pools."""
+        return f"not open to its {self.rule}"
 
     def __str__(self) -> str:
         """Names both."""
-        return f"pool {self.pool!r} is not open to {self.service} (spec.serviceAllocation)"
+        return f"pool {self.pool!r} is not open to {self.service} (spec.serviceAllocation leaves out its {self.rule})"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolNotAutomatic:
+    """The pool gives to those only who ask for it."""
+
+    pool: str
+
+    @property
+    def cause(self) -> str:
+        """In few words, before a list of pools."""
+        return "autoAssign: false"
+
+    def __str__(self) -> str:
+        """Names it."""
+        return f"pool {self.pool!r} has autoAssign: false"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolDraining:
+    """The pool gives nothing new."""
+
+    pool: str
+
+    @property
+    def cause(self) -> str:
+        """In few words, before a list of pools."""
+        return "drained"
+
+    def __str__(self) -> str:
+        """Names the annotation."""
+        return f"pool {self.pool!r} is drained and gives nothing new ({DRAIN})"
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyMissing:
+    """The pool has no addresses of these families at all."""
+
+    pool: str
+    families: tuple[Family, ...]
+
+    @property
+    def cause(self) -> str:
+        """In few words, before a list of pools."""
+        return f"without {_families(self.families)}"
+
+    def __str__(self) -> str:
+        """Names the pool and the families."""
+        return f"pool {self.pool!r} has no addresses of {_families(self.families)}"
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaReached:
+    """The Services of the namespace hold as many addresses of the pool as one namespace may."""
+
+    pool: str
+    namespace: str
+    quota: int
+
+    @property
+    def cause(self) -> str:
+        """In few words, before a list of pools."""
+        return "its namespace has its quota"
+
+    def __str__(self) -> str:
+        """Names the annotation."""
+        return f"namespace {self.namespace!r} may hold {self.quota} addresses of pool {self.pool!r} ({QUOTA})"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressTaken:
+    """Another Service holds the address and the two may not share it."""
+
+    address: Address
+    holder: ServiceKey
+    why: str
+
+    def __str__(self) -> str:
+        """Names the holder."""
+        return f"{self.address} is in use by {self.holder}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
 class PoolExhausted:
-    """The pool has no address left for this Service."""
+    """The pool has no address left for this Service.
+
+    Attributes:
+        pool: its name.
+        families: those of which it has none.
+        conflict: why an address can't be shared, for a Service that may share.
+    """
 
     pool: str
     families: tuple[Family, ...]
+    conflict: AddressTaken | None = None
+
+    @property
+    def cause(self) -> str:
+        """In few words, before a list of pools."""
+        return f"all {_families(self.families)} in use"
 
     def __str__(self) -> str:
         """Names the pool and the families."""
-        return f"no available IPs in pool {self.pool!r} for {_families(self.families)}"
+        text = f"no available IPs in pool {self.pool!r} for {_families(self.families)}"
+        return f"{text}; {self.conflict}" if self.conflict else text
+
+
+RuledOut: TypeAlias = PoolExhausted | QuotaReached | FamilyMissing | PoolClosed | PoolNotAutomatic | PoolDraining
+"""Why a pool does not serve a Service."""
 
 
 @dataclass(frozen=True, slots=True)
 class NothingLeft:
-    """No pool that is open to the Service has an address left."""
+    """No pool has an address for the Service.
+
+    Attributes:
+        families: what it wants.
+        ruled_out: pools and what speaks against each, those first that might serve it; at most `MOST_NAMED`.
+        more: how many pools there are besides.
+    """
 
     families: tuple[Family, ...]
-    tried: tuple[str, ...]
+    ruled_out: tuple[RuledOut, ...] = ()
+    more: int = 0
 
     def __str__(self) -> str:
-        """Starts with the words that people search for."""
-        where = f"tried pools: {', '.join(self.tried)}" if self.tried else "no pool is open to this Service"
-        return f"no available IPs for {_families(self.families)} ({where})"
+        """Starts with the words that people search for; as many pools as fit into an event."""
+        named = len(self.ruled_out)
+        text = self._text(named)
+        while len(text) > LONGEST and named > 1:
+            named -= 1
+            text = self._text(named)
+        return text
+
+    def _text(self, named: int) -> str:
+        by_cause: dict[str, list[str]] = {}
+        for each in self.ruled_out[:named]:
+            by_cause.setdefault(each.cause, []).append(each.pool)
+        parts = [f"{cause}: {', '.join(pools)}" for cause, pools in by_cause.items()]
+        more = self.more + len(self.ruled_out) - named
+        parts += [f"and {more} more pools" if more > 1 else "and 1 more pool"] if more else []
+        parts += [
+            str(each.conflict) for each in self.ruled_out[:1] if isinstance(each, PoolExhausted) and each.conflict
+        ]
+        return f"no available IPs for {_families(self.families)} ({'; '.join(parts)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +258,6 @@ class NotInPool:
     def __str__(self) -> str:
         """Names them."""
         return f"{_addresses(self.addresses)} is not in pool {self.pool!r}, which the Service asks for"
-
-
-@dataclass(frozen=True, slots=True)
-class AddressTaken:
-    """Another Service holds the address and the two may not share it."""
-
-    address: Address
-    holder: ServiceKey
-    why: str
-
-    def __str__(self) -> str:
-        """Names the holder."""
-        return f"{self.address} is in use by {self.holder}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +289,7 @@ Reason: TypeAlias = (
     | FamiliesUnclear
     | RequestMalformed
     | PoolUnknown
-    | PoolClosed
-    | PoolExhausted
+    | RuledOut
     | NothingLeft
     | NotInOnePool
     | NotInPool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from metallb.allocator.reasons import AddressTaken
@@ -25,30 +26,36 @@ class Tenancy:
     ports: dict[Port, ServiceKey] = field(default_factory=dict)
     tenants: dict[ServiceKey, frozenset[Port]] = field(default_factory=dict)
     leaving: dict[ServiceKey, Request] = field(default_factory=dict)
+    _first: ServiceKey | None = None
+    """The first tenant by name, where it is known."""
 
     @property
     def empty(self) -> bool:
         """Whether nobody is here."""
         return not self.tenants and not self.leaving
 
+    def sharings(self) -> set[Sharing]:
+        """With whom those who are here share."""
+        mine = {self.sharing} if self.tenants else set()
+        return mine | {left.sharing for left in self.leaving.values()}
+
     def refusal(self, request: Request, address: Address) -> AddressTaken | None:
         """Why the Service may not move in (or stay, with other ports or another key); None where it may."""
-        others = [tenant for tenant in self.tenants if tenant != request.key]
-        if others:
+        present = self.tenants.get(request.key)
+        if len(self.tenants) > (present is not None):
             why = _incompatible(self.sharing, request.sharing)
             if why:
-                return AddressTaken(address, min(others), why)
+                return AddressTaken(address, self._other(request.key), why)
         for port in sorted(request.ports):
             holder = self.ports.get(port, request.key)
             if holder != request.key:
                 return AddressTaken(address, holder, f"it uses port {port} there")
-        present = self.tenants.get(request.key)
         if present is not None and present >= request.ports and self.sharing == request.sharing:
             return None
-        for key, left in sorted(self.leaving.items()):
-            if key != request.key and (_incompatible(left.sharing, request.sharing) or left.ports & request.ports):
-                return AddressTaken(address, key, "it gives it up, and its status shows it still")
-        return None
+        in_the_way = min(self._in_the_way(request), default=None)
+        if in_the_way is None:
+            return None
+        return AddressTaken(address, in_the_way, "it gives it up, and its status shows it still")
 
     def claim_of(self, service: ServiceKey) -> Request | None:
         """A request for what a tenant has here, or what one that leaves had; None for others."""
@@ -57,10 +64,16 @@ class Tenancy:
             return self.leaving.get(service)
         return Request(service, {}, (), both_required=False, ports=ports, sharing=self.sharing)
 
+    def claims(self) -> list[Request]:
+        """Of all who are here."""
+        found = (self.claim_of(service) for service in (*self.tenants, *self.leaving))
+        return [claim for claim in found if claim is not None]
+
     def move_in(self, request: Request) -> None:
         """Adds the Service, or renews its ports and key; `refusal` must have allowed it."""
         self.move_out(request.key)
         self.sharing = request.sharing
+        self._first = request.key if not self.tenants else self._first and min(self._first, request.key)
         self.tenants[request.key] = request.ports
         self.ports.update(dict.fromkeys(request.ports, request.key))
 
@@ -69,6 +82,19 @@ class Tenancy:
         self.leaving.pop(service, None)
         for port in self.tenants.pop(service, frozenset()):
             del self.ports[port]
+        if service == self._first:
+            self._first = None
+
+    def _other(self, service: ServiceKey) -> ServiceKey:
+        """The first tenant by name beside the Service."""
+        if self._first is None:
+            self._first = min(self.tenants)
+        return self._first if self._first != service else min(each for each in self.tenants if each != service)
+
+    def _in_the_way(self, request: Request) -> Iterator[ServiceKey]:
+        for key, left in self.leaving.items():
+            if key != request.key and (_incompatible(left.sharing, request.sharing) or left.ports & request.ports):
+                yield key
 
 
 def _incompatible(held: Sharing, wanted: Sharing) -> str:
@@ -79,39 +105,3 @@ def _incompatible(held: Sharing, wanted: Sharing) -> str:
     if held.backends != wanted.backends:
         return "with externalTrafficPolicy Local only Services with the same selector share an address"
     return ""
-
-
-@dataclass(slots=True)
-class Companions:
-    """Finds addresses on which a Service has companions: by sharing key, and by the ports that are used there."""
-
-    _found: dict[tuple[Sharing, Port | None], dict[Address, int]] = field(default_factory=dict)
-
-    def add(self, claim: Request, address: Address) -> None:
-        """Somebody who shares is there now."""
-        for name in _names(claim):
-            counts = self._found.setdefault(name, {})
-            counts[address] = counts.get(address, 0) + 1
-
-    def remove(self, claim: Request, address: Address) -> None:
-        """And is gone."""
-        for name in _names(claim):
-            counts = self._found[name]
-            counts[address] -= 1
-            if not counts[address]:
-                del counts[address]
-            if not counts:
-                del self._found[name]
-
-    def of(self, request: Request) -> set[Address]:
-        """Addresses with the same sharing key and without the Service's ports."""
-        found = set(self._found.get((request.sharing, None), ()))
-        for port in request.ports:
-            found.difference_update(self._found.get((request.sharing, port), ()))
-        return found
-
-
-def _names(claim: Request) -> list[tuple[Sharing, Port | None]]:
-    if not claim.sharing.key:
-        return []
-    return [(claim.sharing, None), *((claim.sharing, port) for port in claim.ports)]

@@ -7,15 +7,14 @@ moves nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from metallb.allocator.allocator import Allocator, Occupancy
-from metallb.allocator.converge import Assign, Decision, Keep, Pending, adopt, converge, shield
-from metallb.allocator.reasons import AddressTaken, NothingLeft, PoolExhausted, Reason
-from metallb.allocator.request import held_addresses, sharing_of
-from metallb.allocator.waiting import Offered, Scarcity, Waiting, WaitingLine
+from metallb.allocator.allocator import Allocator
+from metallb.allocator.converge import Decision, adopt, converge, shield
+from metallb.allocator.request import Request, held_addresses, request_of
+from metallb.allocator.waiting import Waiting, WaitingLine
+from metallb.allocator.waking import scarcity, woken
 from metallb.api.core import Service
 from metallb.api.net import Address, ServiceKey
 from metallb.config.model import Config, Pool
@@ -101,35 +100,13 @@ class Assignment:
         else:
             decision = converge(service, self.allocator, self._maybe_shown(service))
             self._note_tried(service)
-        reason = _scarcity(decision)
-        if service is not None and reason is not None:
-            self.queue.join(service.seniority, Waiting(reason, sharing_of(service)))
+        reason = scarcity(decision)
+        request = request_of(service) if service is not None and reason is not None else None
+        if service is not None and reason is not None and isinstance(request, Request):
+            self.queue.join(service.seniority, Waiting(reason, request))
         else:
             self.queue.leave(key)
-        return Outcome(decision, self._woken(key, before))
-
-    def _woken(self, cause: ServiceKey, before: frozenset[Occupancy]) -> tuple[ServiceKey, ...]:
-        """Who can use what a Service gave up or made room on.
-
-        A free address is for one: the oldest is woken, and when that one does not take it, the next. Where others are
-        still there, or somebody who shares moved in, all those who might join are woken.
-        """
-        now = self.allocator.occupancy(cause)
-        given_up = {each.address for each in before - now}
-        free = {address for address in given_up if not self.allocator.holders_of(address)}
-        offer = self.queue.offers.pop(cause, None)
-        declined = {a for a in offer.addresses if not self.allocator.holders_of(a)} if offer else set()
-        woken = [
-            *self.queue.all_for(self._offer(given_up - free)),
-            *self.queue.sharing({each.sharing for each in now - before if each.sharing.key}),
-            self.queue.next_for(self._offer(free), but=cause),
-            self.queue.next_for(self._offer(declined), but=cause, after=offer.to) if offer else None,
-        ]
-        return tuple(dict.fromkeys(key for key in woken if key is not None and key != cause))
-
-    def _offer(self, addresses: AbstractSet[Address]) -> Offered:
-        pools = {name for name, state in self.allocator.pools.items() if any(map(state.offers, addresses))}
-        return Offered(frozenset(addresses), frozenset(pools), frozenset(address.family for address in addresses))
+        return Outcome(decision, woken(self.allocator, self.queue, key, before))
 
     def unsure(self, service: Service) -> bool:
         """Whether the API may show addresses for the Service that neither its status in the cache shows nor it holds.
@@ -158,15 +135,3 @@ class Assignment:
             self._tried.pop(service.key, None)
         else:
             self._tried[service.key] = Tried(service.metadata.resource_version, tried)
-
-
-def _scarcity(decision: Decision | None) -> Scarcity | None:
-    """What a Service waits for that others have; None: it lacks nothing, or nothing that they could give up."""
-    match decision:
-        case Pending(reason):
-            wanted: Reason | None = reason
-        case Keep() | Assign():
-            wanted = decision.lacking
-        case _:
-            wanted = None
-    return wanted if isinstance(wanted, PoolExhausted | NothingLeft | AddressTaken) else None

@@ -270,7 +270,7 @@ class TestPools:
         assert order == ["10.0.5.1", "10.0.5.2", "10.0.8.0", "10.0.10.0", "10.0.0.0", "10.0.99.0"]
         last = converge(make_service("s6"), allocator)
         assert isinstance(last, Pending)
-        assert str(last.reason).startswith("no available IPs for IPv4 (tried pools: a5, b5, b8, a10, zero, open)")
+        assert str(last.reason).startswith("no available IPs for IPv4 (all IPv4 in use: a5, b5, b8, a10, zero, open)")
 
     def test_selectors_that_match_no_namespace_open_the_pool_to_nobody(
         self, make_pool: Callable[..., Any], make_service: Callable[..., Service]

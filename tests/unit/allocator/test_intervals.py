@@ -1,17 +1,13 @@
-"""Address spaces and runs: the arithmetic that stands for walks over addresses."""
+"""Address spaces: the arithmetic that stands for walks over addresses."""
 
 from __future__ import annotations
-
-import ipaddress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metallb.allocator.intervals import AddressSpace, Runs
-from metallb.allocator.pool import MAX_COUNT, PoolState
+from metallb.allocator.intervals import AddressSpace
 from metallb.api.net import Address, Range
-from metallb.config.model import Pool
 
 
 @pytest.mark.parametrize(
@@ -53,32 +49,5 @@ def test_position_and_address_are_inverse_and_skip_exactly_the_buggy(given_range
     assert space.size == len(naive)
     assert [space.address(position) for position in range(space.size)] == naive
     assert [space.position(address) for address in naive] == list(range(space.size))
-
-
-@given(st.lists(st.integers(0, 40)))
-def test_runs_are_a_set(steps: list[int]) -> None:
-    """Each number toggles its membership; a plain set is the model."""
-    runs, model = Runs(), set[int]()
-    for step in steps:
-        if step in model:
-            runs.remove(step)
-            model.discard(step)
-        else:
-            runs.add(step)
-            model.add(step)
-        assert runs.count == len(model)
-        assert runs.first_gap() == next(n for n in range(len(model) + 1) if n not in model)
-        assert [n in runs for n in range(42)] == [n in model for n in range(42)]
-        assert all(last + 1 < first for last, first in zip(runs.lasts, runs.firsts[1:], strict=False))
-
-
-@pytest.mark.parametrize("text", ["10.0.0.0/8", "2001:db8::/64", "::/0"])
-def test_a_huge_pool_costs_what_a_small_one_costs(text: str) -> None:
-    state = PoolState(Pool("huge", (Range.parse(text),)))
-    family = Range.parse(text).family
-    for _ in range(100):
-        address = state.first_free(family)
-        assert address is not None
-        state.take(address)
-    assert state.usage(family).in_use == 100
-    assert state.usage(family).total == min(int(ipaddress.ip_network(text).num_addresses), MAX_COUNT)
+    absent = [Address(4, value) for value in range(3700) if Address(4, value) not in set(naive)]
+    assert all(space.position(address) is None for address in absent)

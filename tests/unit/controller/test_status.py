@@ -17,7 +17,7 @@ from metallb.api.net import Address, ServiceKey
 from metallb.controller.status import POOL_ANNOTATION, Notice, StatusChange, change_for, notices_for
 
 ONE, OTHER, SIX = (Address.parse(text) for text in ("10.0.0.1", "10.0.0.2", "2001:db8::1"))
-FULL = reasons.NothingLeft((4,), ("first",))
+FULL = reasons.NothingLeft((4,), (reasons.PoolExhausted("first", (4,)),))
 MALFORMED = reasons.RequestMalformed("metallb.io/loadBalancerIPs", "x", "must be IP addresses, separated by commas")
 MISMATCH = reasons.FamilyMismatch((SIX,), (4,))
 UNCLEAR = reasons.FamiliesUnclear(("10.96.0.1",), "RequireDualStack")
@@ -128,7 +128,7 @@ CLEARED = Notice(
                 Notice(
                     "Warning",
                     "AllocationFailed",
-                    'Failed to allocate IP for "default/web": no available IPs for IPv4 (tried pools: first)',
+                    'Failed to allocate IP for "default/web": no available IPs for IPv4 (all IPv4 in use: first)',
                 )
             ],
             id="nothing left",
@@ -140,7 +140,7 @@ CLEARED = Notice(
                 Notice(
                     "Warning",
                     "AllocationFailed",
-                    'Failed to allocate IP for "default/web": no available IPs for IPv4 (tried pools: first)',
+                    'Failed to allocate IP for "default/web": no available IPs for IPv4 (all IPv4 in use: first)',
                 ),
             ],
             id="lost, and nothing left",

@@ -21,14 +21,18 @@ from metallb.allocator.reasons import (
     AddressTaken,
     FamiliesUnclear,
     FamilyMismatch,
+    FamilyMissing,
     NoClusterAddress,
     NoPools,
     NothingLeft,
     NotInOnePool,
     NotInPool,
     PoolClosed,
+    PoolDraining,
     PoolExhausted,
+    PoolNotAutomatic,
     PoolUnknown,
+    QuotaReached,
     Reason,
     RequestMalformed,
     StatusUnclear,
@@ -51,12 +55,34 @@ WORDS: list[tuple[Reason, str]] = [
     (RequestMalformed("a", "b", "must be IP addresses, separated by commas"), "must be IP addresses, separated by"),
     (PoolUnknown("a"), "unknown pool 'a'"),
     (
-        PoolClosed("a", ServiceKey("namespace", "name")),
-        "pool 'a' is not open to namespace/name (spec.serviceAllocation)",
+        PoolClosed("a", ServiceKey("namespace", "name"), "namespace"),
+        "pool 'a' is not open to namespace/name (spec.serviceAllocation leaves out its namespace)",
     ),
     (PoolExhausted("a", (4,)), "no available IPs in pool 'a' for IPv4"),
-    (NothingLeft((4,), ("a", "b")), "no available IPs for IPv4 (tried pools: a, b)"),
-    (NothingLeft((4,), ()), "no available IPs for IPv4 (no pool is open to this Service)"),
+    (PoolNotAutomatic("a"), "pool 'a' has autoAssign: false"),
+    (PoolDraining("a"), "pool 'a' is drained and gives nothing new (metallb.io/drain)"),
+    (FamilyMissing("a", (6,)), "pool 'a' has no addresses of IPv6"),
+    (
+        QuotaReached("a", "namespace", 3),
+        "namespace 'namespace' may hold 3 addresses of pool 'a' (metallb.io/quota-per-namespace)",
+    ),
+    (NothingLeft((4,), (PoolExhausted("a", (4,)), PoolExhausted("b", (4,)))), "(all IPv4 in use: a, b"),
+    (
+        NothingLeft((4,), (PoolExhausted("a", (4,)), PoolExhausted("b", (4,)), PoolNotAutomatic("c")), 12),
+        "no available IPs for IPv4 (all IPv4 in use: a, b; autoAssign: false: c; and 12 more pools)",
+    ),
+    *(
+        (NothingLeft((4,), (each,)), f"`{each.cause}: a`")
+        for each in (
+            PoolExhausted("a", (4,)),
+            QuotaReached("a", "n", 1),
+            PoolClosed("a", SERVICE, "namespace"),
+            PoolClosed("a", SERVICE, "labels"),
+            PoolNotAutomatic("a"),
+            PoolDraining("a"),
+            FamilyMissing("a", (6,)),
+        )
+    ),
     (NotInOnePool((ONE,)), "198.51.100.7 is not offered by any pool"),
     (NotInOnePool((ONE, ONE)), "are not offered by one pool"),
     (NotInPool((ONE,), "a"), "198.51.100.7 is not in pool 'a', which the Service asks for"),
@@ -93,7 +119,7 @@ def test_every_reason_of_a_degraded_resource_is_on_the_page_and_no_other() -> No
 
 @pytest.mark.parametrize(("reason", "words"), [*WORDS, *TOLD], ids=lambda each: type(each).__name__)
 def test_the_words_on_the_page_are_those_of_the_event(reason: Reason | Unannounced, words: str) -> None:
-    assert words in str(reason)
+    assert words.strip("`") in str(reason)
     assert words in EVENTS
 
 
