@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-from metallb.api.v1beta1 import IPAddressPool, L2Advertisement
-from metallb.api.v1beta1_bgp import BFDProfile, BGPAdvertisement, Community
-from metallb.api.v1beta2 import BGPPeer
 from metallb.config.errors import ConfigError, ObjectName
-
-Resource: TypeAlias = IPAddressPool | L2Advertisement | BGPAdvertisement | BGPPeer | BFDProfile | Community
+from metallb.config.together import Resource
 
 FIELDS: Final[Mapping[str, str]] = {
     "IPAddressPool": "pools",

@@ -11,12 +11,12 @@ from metallb.api.v1beta1 import IPAddressPool, L2Advertisement
 from metallb.api.v1beta1_bgp import BFDProfile, BGPAdvertisement, Community
 from metallb.api.v1beta2 import BGPPeer
 from metallb.config.build import Snapshot
-from metallb.config.change import FIELDS, Resource
-from metallb.config.errors import ObjectName
+from metallb.config.change import FIELDS
 from metallb.config.lookup import Labelled, Named, Spans
 from metallb.config.reach import Advertiser, Reach
 from metallb.config.selectors import Labels
 from metallb.config.surroundings import NodeFacts, ServiceFacts, Surroundings, parse_ranges, span
+from metallb.config.together import Resource
 
 
 class Tables:
@@ -63,10 +63,6 @@ class Tables:
             self.put_service(key, facts)
         if surroundings.secrets is not None:
             self.secrets = dict(surroundings.secrets)
-
-    def get(self, object_name: ObjectName) -> Resource | None:
-        """An object as it is at present."""
-        return self.objects[object_name.kind].get(object_name.name)
 
     def replace(self, kind: str, name: str, resource: Resource | None) -> None:
         """Puts an object in place of its namesake; None takes it away."""
@@ -138,7 +134,7 @@ class Tables:
                 self.reach.peers.add(name)
                 self._using_profile.put(name, _profiles(resource))
             case Community():
-                self._giving_alias.put(name, aliases(resource))
+                self._giving_alias.put(name, aliases_of(resource))
             case BFDProfile():
                 pass
 
@@ -153,14 +149,16 @@ class Tables:
                 self.reach.peers.discard(name)
                 self._using_profile.remove(name, _profiles(resource))
             case Community():
-                self._giving_alias.remove(name, aliases(resource))
+                self._giving_alias.remove(name, aliases_of(resource))
             case BFDProfile():
                 pass
 
 
-def aliases(community: Community) -> tuple[str, ...]:
-    """The names that a Community gives."""
-    return tuple(each.name for each in community.spec.communities)
+def aliases_of(resource: Resource | None) -> frozenset[str]:
+    """The names that a Community gives; other objects give none."""
+    return (
+        frozenset(each.name for each in resource.spec.communities) if isinstance(resource, Community) else frozenset()
+    )
 
 
 def ranges_of(pool: IPAddressPool) -> tuple[Range, ...]:

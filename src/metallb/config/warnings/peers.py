@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from metallb.api.v1beta1_bgp import Community
 from metallb.api.v1beta2 import BGPPeer, BGPPeerSpec
 from metallb.config.change import Change
 from metallb.config.errors import ObjectName
-from metallb.config.tables import Tables, aliases
+from metallb.config.tables import Tables, aliases_of
 from metallb.config.warnings.nodes import unmatched
 from metallb.config.warnings.sentences import few
 
@@ -59,14 +58,12 @@ def _gone(tables: Tables, name: ObjectName) -> Iterator[str]:
 
 def of_community(tables: Tables, change: Change) -> list[str]:
     """Warnings about a Community that is changed or deleted: aliases that are in use and go."""
-    if not isinstance(change.before, Community):
-        return []
     with tables.showing(change.kind, change.name, change.after):
-        return list(_lost_aliases(tables, change.object, aliases(change.before)))
+        return list(_lost_aliases(tables, change.object, aliases_of(change.before) - aliases_of(change.after)))
 
 
-def _lost_aliases(tables: Tables, name: ObjectName, before: Iterable[str]) -> Iterator[str]:
-    for alias in dict.fromkeys(before):
+def _lost_aliases(tables: Tables, name: ObjectName, gone: Iterable[str]) -> Iterator[str]:
+    for alias in sorted(gone):
         users = [] if tables.giving(alias) else [each.name for each in tables.reach.using(alias)]
         if users:
             yield f"{name}: {_kind(users)} {few(users)} would be left with the unknown alias {alias}; change them first"
