@@ -32,6 +32,7 @@ from metallb.config.state import (
     status_shows,
 )
 from metallb.config.telling import Telling
+from metallb.kube.backoff import Backoff
 from metallb.kube.client import KubeClient
 from metallb.kube.errors import ForbiddenError, NotFoundError
 from metallb.kube.events import second_time
@@ -43,6 +44,9 @@ from metallb.telemetry import logs
 
 REFUSED_S: Final = 30.0
 """How long to wait after the server said that we may not write, or that there is no such kind."""
+
+BACKOFF: Final = Backoff(first_s=0.1, limit_s=15.0)
+"""Of writes: soon after an outage the objects tell the truth again."""
 
 _STATE = "state"
 _TELL = "tell"
@@ -108,7 +112,7 @@ class ConfigurationReport:
             namespace=place.namespace,
             field_selector=f"metadata.name={component.name}",
         )
-        self._queue: Reconciler[str] = Reconciler("configurationstate", self._work)
+        self._queue: Reconciler[str] = Reconciler("configurationstate", self._work, backoff=BACKOFF)
         self._present.subscribe(lambda _key: self._queue.add(_STATE))
 
     def judged(self, evaluation: Evaluation) -> None:
