@@ -156,6 +156,7 @@ def _prepare_control_plane(site: Site, authority: pki.Authority) -> None:
             "service_cidrs": _texts(site.cluster.services),
             "advertise": str(advertised),
             "advertise_port": API_PORT,
+            "journal": str(layout.directory / "apiserver.journal"),
         },
     )
     admin = authority.issue(pki.Subject("kubernetes-admin", (pki.ADMINISTRATORS,)))

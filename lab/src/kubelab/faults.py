@@ -167,6 +167,29 @@ def resume(scene: Scene, target: str) -> list[Process]:
     return _signal_all(scene, target, signal.SIGCONT)
 
 
+def start(scene: Scene) -> list[str]:
+    """Have the lab start its own processes that have ended, e.g. by `kill`; answers which. They are not ready yet."""
+    ended = [name for name, process in scene.record.processes.items() if process.code is not None]
+    os.kill(scene.init_pid, signal.SIGUSR1)
+    return ended
+
+
+def reset(scene: Scene, machine: str, port: int) -> int:
+    """Reset a machine's TCP connections from or to a port, as a firewall does that lost its state; answers how many.
+
+    Raises:
+        PlaceError: there is no such machine.
+        FaultError: the kernel cannot do that.
+    """
+    into = machine_files(scene.host(machine).name, scene.layout, scene.init_pid).enter()
+    which = f"( sport = :{port} or dport = :{port} )"
+    command = [*into, "ss", "--no-header", "--kill", "--tcp", "--numeric", "state", "established", which]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
+        raise FaultError(f"ss: {' '.join(answer.stderr.split()) or 'failed'}")
+    return len(answer.stdout.splitlines())
+
+
 def in_force(scene: Scene) -> list[Fault]:
     """The faults that are in force.
 

@@ -3,6 +3,8 @@
 `up` starts it as `python -m kubelab.init CONFIG.json` with three descriptors: the lab's lock, the API server's
 listening socket on the host's loopback, and a pipe for progress. It moves into new namespaces, forks process 1, and
 leaves. Whatever process 1 has made is in its namespaces, so its end, of whatever kind, is the lab's end.
+
+Components that end stay ended, as in a cluster whose machines nobody tends; SIGUSR1 starts them again.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -158,6 +161,7 @@ class Init:
         self._machines: dict[str, Machine] = {}
         self._stages: Sequence[Sequence[Component]] = ()
         self._supervisor: Supervisor | None = None
+        self._listener = socket.socket(fileno=config.listen_fd)
         self._record = Record(
             name=config.name,
             pid=host_pid,
@@ -223,10 +227,8 @@ class Init:
 
     async def _start(self, supervisor: Supervisor) -> None:
         """Start the stages one after the other."""
-        for number, stage in enumerate(self._stages):
+        for stage in self._stages:
             running = [supervisor.start(component) for component in stage]
-            if number == 0:
-                os.close(self._config.listen_fd)  # now it is the API server's: without one, connections are refused
             try:
                 async with asyncio.timeout(self._config.ready_timeout_s):
                     for each in running:
@@ -243,14 +245,27 @@ class Init:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._start_again)
         self._progress.when_nobody_listens(stop.set)
         lifeline = self._config.lifeline_fd
         if lifeline is not None:
             loop.add_reader(lifeline, _once(loop, lifeline, stop.set))
 
+    def _start_again(self) -> None:
+        """Start every component that has ended."""
+        if self._supervisor is None or self._record.phase != "running":
+            return
+        for running in list(self._supervisor.running.values()):
+            if running.code is not None:
+                self._supervisor.start(running.component)
+
     def _components_changed(self) -> None:
-        """Write down what runs now."""
+        """Write down what runs now; where no API server does, connections on the host are refused."""
         assert self._supervisor is not None
+        for running in self._supervisor.running.values():
+            if running.code is not None and self._listener.fileno() in running.component.pass_fds:
+                with contextlib.suppress(OSError):  # it does not listen any more
+                    self._listener.shutdown(socket.SHUT_RDWR)
         self._record.processes = {
             name: ProcessRecord(pid=running.pid, ready=running.ready.is_set(), code=running.code)
             for name, running in self._supervisor.running.items()

@@ -29,6 +29,7 @@ from kubelab.state import LabDeadError, Layout, Record
 KUBECTL_VARIABLE = "KUBELAB_KUBECTL"
 """Names the kubectl to use instead of the one on PATH, or the one beside the Python interpreter where there is none."""
 RUN_TIMEOUT_S = 60.0
+_LOOK_S = 0.02
 LONGEST_COMMAND = 300
 """Characters of a command that an error shows."""
 
@@ -325,6 +326,44 @@ class Lab:
     def resume(self, target: str) -> list[Process]:
         """See `kubelab.faults.resume`."""
         return faults.resume(self.scene, target)
+
+    async def start(self, timeout_s: float = RUN_TIMEOUT_S) -> list[str]:
+        """Start the lab's own processes that have ended, wait until they are ready, and answer which.
+
+        Raises:
+            TimeoutError: one is not, in that time.
+        """
+        ended = {name: self.record.processes[name].pid for name in faults.start(self.scene)}
+        async with asyncio.timeout(timeout_s):
+            while not all(self._is_back(*each) for each in ended.items()):  # noqa: ASYNC110  # another process writes it
+                await asyncio.sleep(_LOOK_S)
+        return list(ended)
+
+    def _is_back(self, name: str, before: int) -> bool:
+        now = self.record.processes[name]
+        return now.pid != before and now.ready
+
+    def reset(self, machine: str, port: int) -> int:
+        """See `kubelab.faults.reset`."""
+        return faults.reset(self.scene, machine, port)
+
+    @contextlib.asynccontextmanager
+    async def slowed(self, target: str, *, stands_s: float = 0.1, runs_s: float = 0.02) -> AsyncIterator[None]:
+        """A process that stands still again and again, for the length of a block: whoever asks it waits."""
+        slowing = asyncio.create_task(self._slow(target, stands_s, runs_s))
+        try:
+            yield
+        finally:
+            slowing.cancel()
+            await asyncio.gather(slowing, return_exceptions=True)
+            self.resume(target)
+
+    async def _slow(self, target: str, stands_s: float, runs_s: float) -> None:
+        while True:
+            self.pause(target)
+            await asyncio.sleep(stands_s)
+            self.resume(target)
+            await asyncio.sleep(runs_s)
 
     def faults(self) -> list[Fault]:
         """See `kubelab.faults.in_force`."""

@@ -124,17 +124,41 @@ class _Lifeline:
 
 
 def _listener(files: Layout, port: int) -> socket.socket:
-    """The API server's socket on the host's loopback; the lab's folder goes again if it cannot be had."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    """The API server's socket on the host's loopback; the lab's folder goes again if it cannot be had.
+
+    It is bound to a port by its number, also to one that the kernel has just chosen: only then does the kernel leave it
+    the port while, between two API servers, it does not listen.
+    """
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, port))
-        listener.listen(1024)
+        if not port:
+            with _bound(0) as chosen:
+                listener = _bound(chosen.getsockname()[1])
+        else:
+            listener = _bound(port)
+        _listen(listener)
     except OSError as error:
-        listener.close()
         state.remove_folder(files)
         raise StartError(f"port {port} on {LOOPBACK}: {error.strerror}; give another --api-port, or none") from error
     return listener
+
+
+def _listen(bound: socket.socket) -> None:
+    try:
+        bound.listen(1024)
+    except OSError:
+        bound.close()
+        raise
+
+
+def _bound(port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((LOOPBACK, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 async def _start_init(files: Layout, config: InitConfig) -> asyncio.subprocess.Process:

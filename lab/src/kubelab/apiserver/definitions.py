@@ -5,6 +5,8 @@ What the real server does in controllers of its own happens here right after the
 
 from __future__ import annotations
 
+from functools import partial
+
 from kubelab.apiserver import crd
 from kubelab.apiserver.builtin import fields
 from kubelab.apiserver.crd import CRDS
@@ -36,6 +38,11 @@ class Definitions:
         elif resource in self._terminating and event.new is None:
             waiting = self._terminating[resource]
             self._state.reactions.append(lambda: self._sync(waiting))
+
+    def review(self) -> None:
+        """Serve the definitions that are stored already."""
+        for definition in self._state.storage.list(CRDS):
+            self._state.reactions.append(partial(self._sync, definition["metadata"]["name"]))
 
     def _sync(self, name: str) -> None:
         definition = self._state.storage.get(CRDS, "", name)

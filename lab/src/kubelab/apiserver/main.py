@@ -17,6 +17,7 @@ import uvloop
 
 from kubelab.apiserver.cel.evaluator import RuleEvaluator
 from kubelab.apiserver.http import Credentials, Shell, inherited, listen
+from kubelab.apiserver.journal import Journal
 from kubelab.apiserver.kubelets import ClientFiles, Kubelets
 from kubelab.apiserver.request import User
 from kubelab.apiserver.resources import Settings
@@ -60,6 +61,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tokens: Mapping[str, StaticUser] = msgspec.field(default_factory=dict)
     log: str = ""
     """File to log to; standard error if empty."""
+    journal: str = ""
+    """File that keeps the objects over a restart; they are in memory only if empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ async def serve(config: Config, stop: asyncio.Event, ready: Callable[[], None] |
                 kubelet=kubelets,
                 rules=RuleEvaluator(),
                 webhooks=webhooks,
+                journal=Journal(Path(config.journal)) if config.journal else None,
             )
         )
         credentials = Credentials(Path(files.ca), Path(files.cert), Path(files.key))

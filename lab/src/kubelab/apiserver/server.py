@@ -19,13 +19,14 @@ from kubelab.apiserver.definitions import Definitions
 from kubelab.apiserver.documents import Documents
 from kubelab.apiserver.errors import ApiError
 from kubelab.apiserver.handlers import changing, deleting, logs, reading, reviewing, scaling, storing, subresources
+from kubelab.apiserver.journal import Journal
 from kubelab.apiserver.negotiation import Form, negotiate
 from kubelab.apiserver.request import Request, RequestInfo, Response, User, describe
 from kubelab.apiserver.resources import Registry, ResourceInfo, Settings, Strategy, catalogue
 from kubelab.apiserver.schema.builtin import Types
 from kubelab.apiserver.schema.rules import Evaluator, NoEvaluator
 from kubelab.apiserver.state import Call, Kubelet, State
-from kubelab.apiserver.storage import RING, Storage
+from kubelab.apiserver.storage import RING, Event, Storage
 from kubelab.apiserver.tokens import TokenKeys
 from kubelab.apiserver.webhooks.caller import Caller, NoCaller
 from kubelab.objects import GroupResource
@@ -76,6 +77,8 @@ class Options:
     rules: Evaluator = field(default_factory=NoEvaluator)
     webhooks: Caller = field(default_factory=NoCaller)
     ring: int = RING
+    journal: Journal | None = None
+    """Keeps the objects for the next server; without one they go with this."""
 
 
 class Server:
@@ -100,9 +103,15 @@ class Server:
             rules=given.rules,
             webhooks=given.webhooks,
         )
-        self.state.storage.observer = Definitions(self.state).observe
+        self._definitions = Definitions(self.state)
+        self._journal = given.journal
+        restored = self._journal is not None and self._journal.restore(self.state.storage)
+        self.state.storage.observer = self._observe
         self._plain = plain.Pages(self.state, Documents(self.state))
-        bootstrap.populate(self.state)
+        if restored:
+            self._definitions.review()
+        else:
+            bootstrap.populate(self.state)
         self._react()
 
     async def handle(self, request: Request) -> Response:
@@ -120,6 +129,11 @@ class Server:
         self._react()
         response.headers.append(("Audit-Id", str(uuid.UUID(int=self.state.draw(1 << 128), version=4))))
         return response
+
+    def _observe(self, resource: GroupResource, event: Event) -> None:
+        if self._journal is not None:
+            self._journal.note(self.state.storage, resource, event)
+        self._definitions.observe(resource, event)
 
     def _react(self) -> None:
         """What changes have caused, which may cause more."""

@@ -194,6 +194,7 @@ class Storage:
         self.observer: Callable[[GroupResource, Event], None] = lambda _resource, _event: None
         """Called after each change."""
         self._ring = ring
+        self._forgotten = 0
         self._tables: dict[GroupResource, Table] = {}
 
     def table(self, resource: GroupResource) -> Table:
@@ -201,7 +202,14 @@ class Storage:
         found = self._tables.get(resource)
         if found is None:
             found = self._tables[resource] = Table(self._ring)
+            found.expired = self._forgotten
         return found
+
+    def forget(self) -> None:
+        """What happened so far is not known event by event: whoever watches from before gets 410."""
+        self._forgotten = self.revision
+        for table in self._tables.values():
+            table.expired = self.revision
 
     def tables(self) -> Iterator[tuple[GroupResource, Table]]:
         """All tables that were ever used."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import click
 
 from kubelab import report
@@ -89,7 +91,7 @@ def kill(target: str, name: str, output: str) -> None:
     """Kill a process, a pod or a whole node.
 
     TARGET is apiserver, controllers, agent/NODE, node/NODE (its agent and all its pods) or
-    pod/NAMESPACE/NAME[/CONTAINER]. Nothing but pods is started again.
+    pod/NAMESPACE/NAME[/CONTAINER]. Nothing but pods is started again, except by start.
     """
     emit_processes(output, "killed", Lab.attach(name).kill(target))
 
@@ -115,6 +117,31 @@ def pause(target: str, name: str, output: str) -> None:
 def resume(target: str, name: str, output: str) -> None:
     """Let what was paused go on."""
     emit_processes(output, "resumed", Lab.attach(name).resume(target))
+
+
+@fault.command()
+@name_option
+@output_option
+@explained
+def start(name: str, output: str) -> None:
+    """Start the lab's own processes that were killed.
+
+    The API server comes back with all its objects.
+    """
+    started = asyncio.run(Lab.attach(name).start())
+    emit(output, {"started": started}, [f"started: {each}" for each in started] or ["all run"])
+
+
+@fault.command()
+@click.argument("machine")
+@click.argument("port", type=click.IntRange(1, 65535))
+@name_option
+@output_option
+@explained
+def reset(machine: str, port: int, name: str, output: str) -> None:
+    """Reset a machine's TCP connections from or to PORT."""
+    count = Lab.attach(name).reset(machine, port)
+    emit(output, {"reset": count}, [f"{count} connections of {machine} are reset"])
 
 
 @fault.command("list")

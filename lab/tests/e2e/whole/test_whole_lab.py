@@ -109,6 +109,43 @@ async def test_traffic_goes_on_while_the_api_server_is_paused(web: Lab) -> None:
     await web.kubectl("get", "nodes", "--request-timeout=10s")
 
 
+async def test_an_api_server_that_was_killed_comes_back_with_its_objects(web: Lab, eventually: Eventually) -> None:
+    before = await pods(web)
+    await web.kubectl("create", "configmap", "kept", "--from-literal=k=v")
+    web.kill("apiserver")
+
+    async def refused() -> bool:
+        done = await web.kubectl("get", "configmap", "kept", check=False)
+        return done.code != 0 and "refused" in done.stderr
+
+    await eventually(refused)
+    assert await web.start() == ["apiserver"]
+    assert (await web.kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.k}")).stdout == "v"
+    assert await pods(web) == before
+    await web.kubectl("scale", "deployment/web", "--replicas=3")
+    await web.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    assert await web.start() == []
+
+
+async def test_connections_to_the_api_server_can_be_reset_and_come_back(web: Lab, eventually: Eventually) -> None:
+    assert web.reset("control-1", 6443) > 4
+
+    async def ready() -> bool:
+        return await status_of(web, "worker-1") == "True"
+
+    await eventually(ready)
+    await web.kubectl("scale", "deployment/web", "--replicas=2")
+    await web.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+
+
+async def test_a_slowed_api_server_answers_late(web: Lab) -> None:
+    async with web.slowed("apiserver", stands_s=0.3):
+        began = time.monotonic()
+        await web.kubectl("get", "nodes")
+        assert time.monotonic() - began > 0.3
+    assert not [each for each in web.faults() if each.kind == "pause"]
+
+
 async def test_the_lab_is_gone_after_its_pods_lives_and_a_nodes_death(
     fresh_lab: FreshLab, web_cluster: Cluster, pages: str
 ) -> None:

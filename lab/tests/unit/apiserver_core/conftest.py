@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -87,6 +87,12 @@ def server(clock: Clock) -> Server:
 @pytest.fixture
 def ask(server: Server) -> Asker:
     return Asker(server)
+
+
+@pytest.fixture
+def asker_of() -> Callable[[Server], Asker]:
+    """Asks another server, as the administrator."""
+    return Asker
 
 
 @pytest.fixture
