@@ -168,5 +168,5 @@ def _parse_address(path: str, text: str, problems: Problems) -> Address | None:
     try:
         return Address.parse(text)
     except ValueError:
-        problems.add(path, text, "is no IP address")
+        problems.add(path, text, "is no IP address", "write one such as 192.0.2.1 or 2001:db8::1")
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from metallb.api import v1beta1
-from metallb.api.net import BITS, Family, Range
+from metallb.api.net import BITS, Address, Family, Range
 from metallb.config.model import Pool, ServiceAllocation
 from metallb.config.parsing import Parsed, Problems
 from metallb.config.selectors import Labels, Selector, any_matches
@@ -55,7 +55,7 @@ def parse_pool(resource: v1beta1.IPAddressPool, namespaces: Mapping[str, Labels]
     problems = Problems.of(KIND, resource.metadata)
     spec = resource.spec
     if not spec.addresses:
-        problems.add("spec.addresses", "[]", "must name at least one CIDR or range")
+        problems.add("spec.addresses", "[]", "must name at least one CIDR or range", "add one, or delete the pool")
     items = tuple(_parse_items(spec.addresses, problems))
     pool = Pool(
         name=resource.metadata.name,
@@ -90,7 +90,27 @@ def _parse_items(addresses: tuple[str, ...], problems: Problems) -> Iterator[Ite
         try:
             yield Item(position, text, Range.parse(text))
         except ValueError as error:
-            problems.add(f"spec.addresses[{position}]", text, str(error))
+            problems.add(f"spec.addresses[{position}]", text, str(error), _hint(text))
+
+
+def _hint(text: str) -> str:
+    """What somebody who wrote this may have meant."""
+    ends = [_address(part) for part in text.split("-")]
+    match ends:
+        case [Address() as address]:
+            return f"for one address write {address}/{BITS[address.family]}"
+        case [Address() as first, Address() as last] if first.family != last.family:
+            return "write a range for each family"
+        case [Address() as first, Address() as last]:
+            return f"write {last}-{first}"
+    return "write 192.0.2.0/24 or 192.0.2.10-192.0.2.20"
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return Address.parse(text.strip())
+    except ValueError:
+        return None
 
 
 def _parse_allocation(

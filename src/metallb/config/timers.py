@@ -51,10 +51,10 @@ def _parse_duration(path: str, text: str | None, problems: Problems) -> int | No
     try:
         found = duration.parse(text)
     except ValueError as error:
-        problems.add(path, text, str(error))
+        problems.add(path, text, str(error), "write 90s or 1m30s, for example")
         return None
     if found < 0:
-        problems.add(path, text, "is negative")
+        problems.add(path, text, "is negative", "write 0s, or leave it out")
         return None
     return found
 
