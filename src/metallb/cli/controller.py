@@ -12,7 +12,6 @@ from metallb.kube.credentials import pod_namespace
 from metallb.kube.tls import TlsSettings
 from metallb.telemetry.logs import LEVELS
 
-_WEBHOOKS: Final = "webhooks are not served yet"
 _MODES: Final = ("enabled", "disabled", "onlywebhook")
 
 FLAGS: Final = (
@@ -26,17 +25,30 @@ FLAGS: Final = (
     Flag("health-probe-port", "Port of the probes, on all interfaces.", "17472", "port"),
     Flag(
         "disable-cert-rotation",
-        "Don't manage the webhook's certificate.",
+        "Don't make the webhook's certificate: others keep the files of --cert-dir and the bundles of trusted CAs.",
         "false",
         "switch",
-        inert=_WEBHOOKS,
-        settled=("true",),
     ),
-    Flag("cert-dir", "Folder of the mounted certificate.", "/tmp/k8s-webhook-server/serving-certs", inert=_WEBHOOKS),  # noqa: S108  # the path is the contract
-    Flag("cert-service-name", "Host part of the certificate's name.", "metallb-webhook-service", inert=_WEBHOOKS),
-    Flag("webhook-secret", "Secret with the certificate.", "metallb-webhook-cert", inert=_WEBHOOKS),
-    Flag("webhook-mode", f"One of {', '.join(_MODES)}.", "enabled", inert=_WEBHOOKS, settled=("disabled",)),
-    Flag("webhook-http2", "HTTP/2 on the webhook's port.", "false", "switch", inert=_WEBHOOKS, settled=("false",)),
+    Flag(
+        "cert-dir",
+        "With --disable-cert-rotation: folder with tls.crt and tls.key of the webhooks.",
+        "/tmp/k8s-webhook-server/serving-certs",  # noqa: S108  # the path is the contract
+    ),
+    Flag("cert-service-name", "Host part of the certificate's name.", "metallb-webhook-service"),
+    Flag("webhook-secret", "Secret that the certificate is kept in.", "metallb-webhook-cert"),
+    Flag(
+        "webhook-mode",
+        "enabled: webhooks beside all else; onlywebhook: nothing but webhooks; disabled: no webhooks.",
+        "enabled",
+    ),
+    Flag(
+        "webhook-http2",
+        "HTTP/2 on the webhook's port.",
+        "false",
+        "switch",
+        inert="webhooks are served over HTTP/1.1, which every API server speaks",
+        settled=("false",),
+    ),
     Flag("lb-class", "Only handle Services of this load balancer class."),
     Flag("tls-min-version", "VersionTLS12 or VersionTLS13 (empty: VersionTLS13)."),
     Flag("tls-cipher-suites", "Comma separated names of TLS 1.2 cipher suites."),

@@ -105,10 +105,10 @@ def finding(  # what a finding is made of
     )
 
 
-def of_error(error: ConfigError, document: Document | None, severity: Severity | None = None) -> Finding:
+def of_error(error: ConfigError, document: Document | None, severity: Severity) -> Finding:
     """The finding of an error of the configuration."""
     return finding(
-        severity or ("transient" if error.transient else "error"),
+        severity,
         error.rule,
         document=document,
         object_name=error.object,

@@ -10,15 +10,16 @@ from msgspec import structs
 
 from metallb.api.core import Namespace, Node, Secret, Service
 from metallb.cli.documents import Document
-from metallb.cli.findings import Finding, finding, in_order, of_error
+from metallb.cli.findings import Finding, Severity, finding, in_order, of_error
 from metallb.cli.objects import Reader, Written
 from metallb.config.backends import Backend
 from metallb.config.build import Snapshot, build
-from metallb.config.change import FIELDS, Change, Resource
-from metallb.config.errors import ObjectName
+from metallb.config.change import FIELDS, Change
+from metallb.config.errors import ConfigError, ObjectName
 from metallb.config.selectors import Labels
 from metallb.config.surroundings import NodeFacts, ServiceFacts, Surroundings
 from metallb.config.tables import Tables
+from metallb.config.together import Resource
 from metallb.config.warnings import foresee
 
 Objects = dict[ObjectName, Any]
@@ -125,7 +126,8 @@ class _Judged:
             culprit = self._written.get(error.object)
             concerned = culprit is not None or any(each in self._written for each in error.others)
             if concerned or error not in known:
-                yield of_error(error, culprit.document if culprit else None)
+                severity: Severity = "error" if _refuses(error) else "transient"
+                yield of_error(error, culprit.document if culprit else None, severity)
             else:
                 noted = replace(error, rule=f"{error.rule} (in the cluster already, whatever the files say)")
                 yield of_error(noted, None, "warning")
@@ -164,12 +166,17 @@ class _Judged:
         return found if found or self._present.secrets_known else None
 
     def _surroundings(self) -> Surroundings:
+        """Without Secrets: references to them are among the errors already."""
         every = self._after.values()
         return Surroundings(
             nodes={each.name: NodeFacts.of(each) for each in every if isinstance(each, Node)},
             services={each.key: ServiceFacts.of(each) for each in every if isinstance(each, Service)},
-            secrets=self._secrets(self._after),
         )
+
+
+def _refuses(error: ConfigError) -> bool:
+    """As the webhooks: what has a colon is meant to be a community, no name of one that may yet come."""
+    return not error.transient or (error.field.startswith("spec.communities[") and ":" in error.value)
 
 
 def _labels(objects: Objects, kind: type[Namespace | Node]) -> dict[str, Labels]:

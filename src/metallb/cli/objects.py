@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -49,11 +50,15 @@ class Version:
         return cls(of, schema | {"properties": schema["properties"] | {"metadata": metadata}})
 
 
-def _versions() -> Iterator[tuple[tuple[str, str], Version]]:
+@cache
+def _versions() -> Mapping[tuple[str, str], Version]:
+    """By apiVersion and kind."""
+    found = {}
     for kind in KINDS:
-        yield (_GROUP + kind.version, kind.name), Version.make(kind)
+        found[_GROUP + kind.version, kind.name] = Version.make(kind)
         for old in kind.old:
-            yield (_GROUP + old.version, kind.name), Version.make(old)
+            found[_GROUP + old.version, kind.name] = Version.make(old)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ class Reader:
         """Objects without a namespace are of `namespace`; `present` are those of the cluster, by name."""
         self._namespace = namespace
         self._present = present or {}
-        self._versions = dict(_versions())
+        self._versions = _versions()
 
     def read(self, document: Document) -> Written:
         """One object."""
@@ -129,19 +134,19 @@ class Reader:
         return ABSENT if present is None else msgspec.to_builtins(present)
 
     def _read_core(self, document: Document, kind: str) -> Written:
-        name = self._name_of(document.value, kind)
+        about = _About(document, self._name_of(document.value, kind))
         value = _without_nulls(document.value)
+        if about.name is None:
+            about.add("warning", f"{kind} without a name, which is left out")
+            return about.written()
+        value["metadata"]["namespace"] = about.name.namespace
         if kind == "Secret":
             value = _with_string_data(value)
         try:
-            resource = msgspec.convert(value, _SURROUNDINGS[kind])
+            return replace(about.written(), resource=msgspec.convert(value, _SURROUNDINGS[kind]))
         except msgspec.ValidationError as error:
-            rule = f"can't be read, and is left out: {error}"
-            return Written(document, name, findings=(finding("warning", rule, document=document, object_name=name),))
-        if name is None or kind in _CLUSTER_WIDE:
-            return Written(document, name, resource if name else None)
-        metadata = msgspec.structs.replace(resource.metadata, namespace=name.namespace)  # type: ignore[attr-defined]  # all of them have it
-        return Written(document, name, msgspec.structs.replace(resource, metadata=metadata))
+            about.add("warning", f"can't be read, and is left out: {error}")
+        return about.written()
 
     def _name_of(self, value: Object, kind: str) -> ObjectName | None:
         metadata = value.get("metadata")
@@ -187,7 +192,8 @@ def _read(about: _About, version: Version, whole: Object) -> Any:
             return msgspec.convert(whole, version.of.model)
         about.add("warning", version.of.warning, "apiVersion")
         converted = conversion.convert(whole, v1beta2.API_VERSION)
-        return msgspec.convert(prune(Version.make(BGP_PEER).schema, converted).value, BGP_PEER.model)
+        stored = _versions()[v1beta2.API_VERSION, BGP_PEER.name]
+        return msgspec.convert(prune(stored.schema, converted).value, BGP_PEER.model)
     except conversion.ConversionError as error:
         about.add("error", f"can't be converted: {error}")
     except msgspec.ValidationError as error:

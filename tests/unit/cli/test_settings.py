@@ -204,10 +204,10 @@ def test_a_flag_without_effect_says_so_unless_it_asks_for_what_is_anyway() -> No
         return [name for name, _ in resolve(controller.FLAGS, given, ENVIRON).inert]
 
     assert inert() == []
-    assert inert(webhook_mode="disabled", disable_cert_rotation="true") == []
-    assert inert(webhook_mode="onlywebhook", pprof_bind_address="127.0.0.1:6060") == [
+    assert inert(webhook_http2="false") == []
+    assert inert(webhook_http2="true", webhook_mode="onlywebhook", pprof_bind_address="127.0.0.1:6060") == [
         "--pprof-bind-address",
-        "--webhook-mode",
+        "--webhook-http2",
     ]
     by_variable = resolve(speaker.FLAGS, {}, {**ENVIRON, "METALLB_ML_BIND_PORT": "7946"}).inert
     assert [name for name, _ in by_variable] == ["METALLB_ML_BIND_PORT"]
