@@ -97,9 +97,9 @@ REMARKS: Final[dict[Kind, Sequence[str]]] = {
             "create it anew."
         ),
         (
-            "Version `v1beta1` of upstream is not served, as there is no conversion webhook yet: write "
-            "`apiVersion: metallb.io/v1beta2`. All fields of `v1beta1` have the same names there. Peers that a cluster "
-            "stored as `v1beta1` long ago are read as `v1beta2`."
+            "Version `v1beta1` is deprecated and served too: it is converted both ways without loss. What it has no "
+            "field for travels in the annotation `metallb.io/v1beta2-fields`; leave it in place when you write a peer "
+            "back."
         ),
     ),
     BFD_PROFILE: (NO_BGP,),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metallb.api import v1beta1, v1beta1_bgp, v1beta1_states, v1beta2
-from metallb.api.schema import Column, Kind, OldVersion
+from metallb.api.schema import Column, Conversion, Kind, OldVersion
 
 
 def _condition(name: str) -> Column:
@@ -73,17 +73,17 @@ BGP_PEER = Kind(
         Column("BFD Profile", "string", ".spec.bfdProfile"),
         Column("Multi Hops", "string", ".spec.ebgpMultiHop"),
     ),
-    # Without a conversion webhook the API server would only change `apiVersion`: a client of v1beta1 that writes a peer
-    # back would take away the fields it can't see. So v1beta1 is named (a cluster may list it in `storedVersions`; such
-    # objects are read rightly as v1beta2, which has all its fields) and not served.
     old=(
         OldVersion(
             model=v1beta1_bgp.BGPPeer,
             version=v1beta1.VERSION,
             warning="v1beta1 is deprecated, please use v1beta2",
-            served=False,
+            served=True,
         ),
     ),
+    # With the other strategy the API server would only change `apiVersion`: a client of v1beta1 that writes a peer back
+    # would take away the fields it can't see.
+    conversion=Conversion("metallb-webhook-service", "metallb-system", "/convert"),
 )
 
 BFD_PROFILE = Kind(

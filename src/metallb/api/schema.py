@@ -119,7 +119,7 @@ class OldVersion:
         model: the object in this version.
         version: its name.
         warning: what a client that uses it is told.
-        served: whether clients may use it. Only where what they write can be converted to the stored version.
+        served: whether clients may use it. Only where what they read and write is converted.
     """
 
     model: type[Model]
@@ -127,6 +127,29 @@ class OldVersion:
     warning: str
     served: bool
     spec_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """Who converts between the versions of a kind: a webhook behind a Service. Its bundle of CAs is not ours to write.
+
+    Attributes:
+        service: its name.
+        namespace: of the Service.
+        path: that is asked.
+        reviews: versions of ConversionReview that it understands, the best first.
+    """
+
+    service: str
+    namespace: str
+    path: str
+    reviews: tuple[str, ...] = ("v1", "v1beta1")
+
+    def render(self) -> JsonSchema:
+        """As in a CustomResourceDefinition."""
+        service = {"name": self.service, "namespace": self.namespace, "path": self.path}
+        webhook = {"clientConfig": {"service": service}, "conversionReviewVersions": list(self.reviews)}
+        return {"strategy": "Webhook", "webhook": webhook}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +164,7 @@ class Kind:
     status: bool = True
     spec_required: bool = False
     old: tuple[OldVersion, ...] = ()
+    conversion: Conversion | None = None
 
     @property
     def name(self) -> str:
@@ -150,6 +174,7 @@ class Kind:
 
 def definition(kind: Kind) -> JsonSchema:
     """The CustomResourceDefinition of a kind, the stored version first."""
+    conversion = {"conversion": kind.conversion.render()} if kind.conversion else {}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -163,6 +188,7 @@ def definition(kind: Kind) -> JsonSchema:
                 "singular": kind.singular,
             },
             "scope": "Namespaced",
+            **conversion,
             "versions": [_version(kind, kind), *(_version(kind, each) for each in kind.old)],
         },
     }

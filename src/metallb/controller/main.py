@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec.json import Decoder
@@ -22,6 +23,7 @@ from metallb.controller.poolstatus import PoolStatus
 from metallb.controller.reconciler import Outlets, ServiceController
 from metallb.controller.settings import BgpType, ControllerSettings
 from metallb.controller.status import Notice
+from metallb.controller.webhooks import Seen, Webhooks
 from metallb.kube import daemon
 from metallb.kube.apply import StatusWriter
 from metallb.kube.client import KubeClient
@@ -89,11 +91,18 @@ async def main(settings: ControllerSettings) -> None:
         field_manager="metallb-controller",
         observe=requests_of(metrics, credentials.server),
     )
-    async with client, HealthServer(port=settings.health_probe_port), asyncio.TaskGroup() as group:
-        if settings.webhook_mode == "onlywebhook":
-            _log.warn("--webhook-mode=onlywebhook: webhooks are not in this version, nothing is served")
-            await asyncio.Event().wait()
-        replica = Replica(client, settings, metrics)
+    only = settings.webhook_mode == "onlywebhook"
+    replica = None if only else Replica(client, settings, metrics)
+    webhooks = None if settings.webhook_mode == "disabled" else webhooks_of(client, settings, replica, metrics)
+    health = HealthServer(port=settings.health_probe_port, ready=lambda: webhooks is None or webhooks.ready)
+    async with client, health, asyncio.TaskGroup() as group:
+        if webhooks is not None:
+            webhooks.start(group)
+        if settings.port:
+            render = metrics.render if replica is None else replica.render
+            group.create_task(serve_metrics(client, settings, render), name="metrics")
+        if replica is None:
+            return
         replica.start(group)
         leadership = Leadership(
             client,
@@ -105,14 +114,47 @@ async def main(settings: ControllerSettings) -> None:
         await leadership.run(replica.lead)
 
 
+def webhooks_of(
+    client: KubeClient, settings: ControllerSettings, replica: Replica | None, metrics: m.Metrics
+) -> Webhooks:
+    """The webhooks of this process; they look at the caches that a replica has anyway."""
+    if replica is None:
+        return Webhooks(client, settings, Seen(client, settings.namespace), metrics)
+    caches = replica.caches
+    seen = Seen(
+        client,
+        settings.namespace,
+        services=caches.services,
+        pools=caches.pools,
+        namespaces=caches.namespaces,
+        communities=caches.communities,
+    )
+    return Webhooks(client, settings, seen, metrics)
+
+
+async def serve_metrics(client: KubeClient, settings: ControllerSettings, render: Callable[[], bytes]) -> None:
+    """Serves what `render` gives until cancelled.
+
+    Raises:
+        ListenError: the port is taken, or the certificate is unusable.
+    """
+    folder = Path(settings.metrics_cert_dir) if settings.metrics_cert_dir else None
+    async with MetricsServer(client, port=settings.port, render=render, tls=settings.tls, certificates=folder):
+        await asyncio.Event().wait()
+
+
 class Replica:
-    """One controller process: its caches are warm, whether it leads or stands by."""
+    """One controller process: its caches are warm, whether it leads or stands by.
+
+    Attributes:
+        caches: what it knows of the cluster.
+    """
 
     def __init__(self, client: KubeClient, settings: ControllerSettings, metrics: m.Metrics) -> None:
         self._client = client
         self._settings = settings
         self._metrics = metrics
-        self._caches = Caches(client, settings.namespace)
+        self.caches = Caches(client, settings.namespace)
         self._recorder = Recorder(client, component="metallb-controller")
         self._active: ServiceController | None = None
         self._counters: PoolStatus | None = None
@@ -120,8 +162,8 @@ class Replica:
         self._reconciled = outcomes_of(metrics, "service")
 
     def start(self, group: asyncio.TaskGroup) -> None:
-        """Follows the API, serves metrics and makes the gossip key from now on."""
-        caches = self._caches
+        """Follows the API and makes the gossip key from now on."""
+        caches = self.caches
         caches.inputs.start(group)
         caches.services.subscribe(self._service_changed)
         caches.pools.subscribe(self._reload, when=_spec_changed)
@@ -130,8 +172,6 @@ class Replica:
         caches.communities.subscribe(self._reload)
         caches.inputs.watch_health(self._health_changed)
         group.create_task(self._recorder.run(), name="events")
-        if self._settings.port:
-            group.create_task(self._serve_metrics(), name="metrics")
         if self._settings.ml_secret_name:
             group.create_task(self._keep_key(), name="memberlist key")
 
@@ -144,14 +184,14 @@ class Replica:
             async with asyncio.TaskGroup() as group:
                 group.create_task(report.run(), name="configuration state")
                 self._health_changed()
-                await self._caches.inputs.ready()
+                await self.caches.inputs.ready()
                 await self._catch_up()
                 await self._allocate(report)
         finally:
             self._report = None
 
     async def _allocate(self, report: ConfigurationReport) -> None:
-        caches = self._caches
+        caches = self.caches
         outlets = Outlets(
             record=self._record,
             config_loaded=self._config_loaded,
@@ -188,7 +228,7 @@ class Replica:
         """Waits until no write of the leader before is missing in the cache."""
         while True:
             try:
-                await self._caches.services.catch_up()
+                await self.caches.services.catch_up()
             except (ApiError, CredentialsError) as error:
                 _log.warn("Services can't be listed, trying again", error=str(error))
                 await asyncio.sleep(RETRY_S)
@@ -207,14 +247,14 @@ class Replica:
         """Something can be read that could not, or the other way round: before the start, that is what it waits for."""
         if self._active is not None:
             self._active.reload()
-        elif self._report is not None and (refused := self._caches.inputs.refused()):
+        elif self._report is not None and (refused := self.caches.inputs.refused()):
             self._report.unread(refused)
 
     def _show_stale(self, stale: bool) -> None:  # noqa: FBT001  # an outlet
         self._metrics.set(m.CONFIG_STALE, float(stale))
 
     def _misconfigured(self, error: ConfigError) -> None:
-        about = self._caches.inputs.reference(error.object)
+        about = self.caches.inputs.reference(error.object)
         self._recorder.event(about, "Warning", "ConfigurationError", describe(error))
 
     def _pool_seen(self, _key: Key) -> None:
@@ -255,16 +295,8 @@ class Replica:
                 wait_s = RETRY_S
             await asyncio.sleep(wait_s)
 
-    async def _serve_metrics(self) -> None:
-        settings = self._settings
-        folder = Path(settings.metrics_cert_dir) if settings.metrics_cert_dir else None
-        server = MetricsServer(
-            self._client, port=settings.port, render=self._render, tls=settings.tls, certificates=folder
-        )
-        async with server:
-            await asyncio.Event().wait()
-
-    def _render(self) -> bytes:
+    def render(self) -> bytes:
+        """The metrics as they are now."""
         if self._active is not None:
             show_pools(self._metrics, self._active.assignment)
             self._metrics.set(m.QUEUE_DEPTH, self._active.services.depth, "service")

@@ -29,7 +29,8 @@ class ControllerSettings:
         cert_service_name: host part of the certificate's name.
         webhook_secret: the Secret with the certificate.
         webhook_mode: `onlywebhook` gives no addresses.
-        webhook_http2: HTTP/2 on the webhook's port.
+        webhook_port: of the webhooks over HTTPS; no flag says it.
+        webhook_http2: asked for HTTP/2 on that port; HTTP/1.1 is served.
         lb_class: only Services of this class; empty: only those without one.
         tls: of the metrics' and the webhook's servers.
         metrics_cert_dir: a folder with `tls.crt` and `tls.key`; empty: self-signed in memory.
@@ -49,6 +50,7 @@ class ControllerSettings:
     cert_service_name: str = "metallb-webhook-service"
     webhook_secret: str = "metallb-webhook-cert"  # noqa: S105  # the secret's name
     webhook_mode: WebhookMode = "enabled"
+    webhook_port: int = 9443
     webhook_http2: bool = False
     lb_class: str = ""
     tls: TlsSettings = field(default_factory=TlsSettings)

@@ -106,11 +106,17 @@ QUEUE_DEPTH: Final = Metric("workqueue_depth", "gauge", "Number of keys that wai
 LEADER: Final = Metric(
     "leader_election_master_status", "gauge", "1 if this replica leads, 0 if it stands by.", ("name",)
 )
+WEBHOOK_DECISIONS: Final = Metric(
+    "metallb_webhook_decisions_total",
+    "counter",
+    "Number of admission reviews, by kind and result: allowed, refused, unreadable, not_ready.",
+    ("kind", "result"),
+)
 
 _CLIENT: Final = (UPDATES, UPDATE_ERRORS, CONFIG_LOADED, CONFIG_STALE, REQUESTS, RECONCILES, QUEUE_DEPTH)
 CONTROLLER: Final = (
     *(ADDRESSES, ADDRESSES_V4, ADDRESSES_V6, IN_USE, IN_USE_V4, IN_USE_V6, SERVICES_ALLOCATED),
-    *(*_CLIENT, LEADER),
+    *(*_CLIENT, LEADER, WEBHOOK_DECISIONS),
 )
 """What the controller shows."""
 

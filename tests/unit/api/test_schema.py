@@ -262,13 +262,25 @@ def test_columns_of_what_metallb_tells(kind: Any, columns: list[str]) -> None:
     assert [column.name for column in kind.columns] == columns
 
 
-def test_one_version_is_stored_and_only_it_is_served() -> None:
-    """Until there is a conversion webhook: see docs/decisions/0005."""
+def test_one_version_is_stored_and_more_than_one_is_served_only_where_a_webhook_converts() -> None:
     for kind in kinds.KINDS:
         spec = definition(kind)["spec"]
         flags = [(each["name"], each["served"], each["storage"]) for each in spec["versions"]]
-        assert flags == [(kind.version, True, True), *((old.version, False, False) for old in kind.old)]
-        assert "conversion" not in spec
+        assert flags == [(kind.version, True, True), *((old.version, True, False) for old in kind.old)]
+        assert ("conversion" in spec) == bool(kind.old)
+
+
+def test_peers_are_converted_by_our_webhook() -> None:
+    """Without a bundle: that one is written by who serves the webhook, and no apply of ours takes it away."""
+    assert definition(kinds.BGP_PEER)["spec"]["conversion"] == {
+        "strategy": "Webhook",
+        "webhook": {
+            "clientConfig": {
+                "service": {"name": "metallb-webhook-service", "namespace": "metallb-system", "path": "/convert"}
+            },
+            "conversionReviewVersions": ["v1", "v1beta1"],
+        },
+    }
     old = definition(kinds.BGP_PEER)["spec"]["versions"][1]
     assert (old["deprecated"], old["deprecationWarning"]) == (True, "v1beta1 is deprecated, please use v1beta2")
 
