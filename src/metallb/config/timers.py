@@ -10,6 +10,7 @@ _KEEPALIVE = "spec.keepaliveTime"
 _CONNECT = "spec.connectTime"
 _SHORTEST_HOLD_S = 3
 _LONGEST_S = 65535
+_HOLD_RULE = f"must be 0s, or from {_SHORTEST_HOLD_S}s to {_LONGEST_S}s"
 _RATIO = 3
 """Keepalives in a hold time (RFC 4271 10)."""
 
@@ -18,29 +19,29 @@ def parse_timers(hold: str | None, keepalive: str | None, problems: Problems) ->
     """Hold and keepalive time in nanoseconds; one follows from the other, without both it is the backend's choice."""
     hold_ns = _parse_duration(_HOLD, hold, problems)
     keepalive_ns = _parse_duration(_KEEPALIVE, keepalive, problems)
-    if (hold_ns is None) != (hold is None) or (keepalive_ns is None) != (keepalive is None):
-        return None, None
-    if hold_ns is None and keepalive_ns is not None:
+    if hold is not None and hold_ns is not None:
+        if not _is_hold_time(hold_ns):
+            problems.add(_HOLD, hold, _HOLD_RULE)
+        if keepalive is None:
+            return hold_ns, hold_ns // _RATIO
+        if keepalive_ns is not None and keepalive_ns > hold_ns:
+            problems.add(_KEEPALIVE, keepalive, f"is longer than the hold time {hold}", "use a third of the hold time")
+    elif hold is None and keepalive is not None and keepalive_ns is not None:
         hold_ns = keepalive_ns * _RATIO
-        _check_hold(hold_ns, _KEEPALIVE, keepalive_ns, problems)
-    elif hold_ns is not None:
-        _check_hold(hold_ns, _HOLD, hold_ns, problems)
-        if keepalive_ns is None:
-            keepalive_ns = hold_ns // _RATIO
-        elif keepalive_ns > hold_ns:
-            rule = f"is longer than the hold time {duration.render(hold_ns)}"
-            problems.add(_KEEPALIVE, duration.render(keepalive_ns), rule, "use a third of the hold time")
+        if not _is_hold_time(hold_ns):
+            rule = f"makes a hold time of {duration.render(hold_ns)}, which {_HOLD_RULE}"
+            problems.add(_KEEPALIVE, keepalive, rule, "give both times")
     return hold_ns, keepalive_ns
 
 
 def parse_connect_time(text: str | None, problems: Problems) -> int | None:
     """Time between attempts to connect in nanoseconds: whole seconds."""
     found = _parse_duration(_CONNECT, text, problems)
-    if found is None:
+    if text is None or found is None:
         return None
     seconds, rest = divmod(found, duration.SECOND)
     if rest or not 1 <= seconds <= _LONGEST_S:
-        problems.add(_CONNECT, duration.render(found), f"must be whole seconds, from 1s to {_LONGEST_S}s")
+        problems.add(_CONNECT, text, f"must be whole seconds, from 1s to {_LONGEST_S}s")
     return found
 
 
@@ -59,10 +60,7 @@ def _parse_duration(path: str, text: str | None, problems: Problems) -> int | No
     return found
 
 
-def _check_hold(hold_ns: int, path: str, written_ns: int, problems: Problems) -> None:
+def _is_hold_time(nanoseconds: int) -> bool:
     """Whole seconds count: what is under one is 0, which means no hold timer."""
-    seconds = hold_ns // duration.SECOND
-    if seconds and not _SHORTEST_HOLD_S <= seconds <= _LONGEST_S:
-        what = "" if path == _HOLD else f"makes a hold time of {duration.render(hold_ns)}, which "
-        rule = f"{what}must be 0s, or from {_SHORTEST_HOLD_S}s to {_LONGEST_S}s"
-        problems.add(path, duration.render(written_ns), rule)
+    seconds = nanoseconds // duration.SECOND
+    return seconds == 0 or _SHORTEST_HOLD_S <= seconds <= _LONGEST_S
