@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,9 +16,10 @@ from metallb.api.v1beta1 import IPAddressPool, L2Advertisement
 from metallb.api.v1beta1_bgp import BFDProfile, BGPAdvertisement, Community
 from metallb.api.v1beta2 import BGPPeer
 from metallb.config.build import Snapshot
-from metallb.config.change import Change, Resource
+from metallb.config.change import Change
 from metallb.config.surroundings import NodeFacts, ServiceFacts, Surroundings
 from metallb.config.tables import Tables
+from metallb.config.together import Resource
 from metallb.config.warnings import bounded, foresee
 
 MODELS: Mapping[str, Any] = {
@@ -33,7 +34,7 @@ POOL, L2, BGP, PEER = "IPAddressPool", "L2Advertisement", "BGPAdvertisement", "B
 HOST = "kubernetes.io/hostname"
 ON_NODE_1: dict[str, Any] = {"nodeSelectors": [{"matchLabels": {HOST: "node-1"}}]}
 ON_NO_NODE: dict[str, Any] = {"nodeSelectors": [{"matchLabels": {HOST: "node-9"}}]}
-PEER_SPEC = {"myASN": 64500, "peerASN": 64501, "peerAddress": "192.0.2.1"}
+PEER_SPEC: dict[str, Any] = {"myASN": 64500, "peerASN": 64501, "peerAddress": "192.0.2.1"}
 TEAM_A = [{"matchLabels": {"team": "a"}}]
 
 
@@ -153,8 +154,10 @@ OF_POOLS = [
         (EVERYWHERE,),
         {"held": MANY},
         [
-            "12 Services would lose their address: shop/s01, shop/s02, shop/s03, shop/s04, shop/s05 and 7 more; move "
-            "them first"
+            (
+                "12 Services would lose their address: shop/s01, shop/s02, shop/s03, shop/s04, shop/s05 and 7 more; move "
+                "them first"
+            )
         ],
         id="a pool that goes",
     ),
@@ -165,8 +168,10 @@ OF_POOLS = [
         (EVERYWHERE,),
         {"held": services(a="10.0.0.1")},
         [
-            "1 Service would lose their address, no longer admitted by spec.serviceAllocation: shop/a; go on to admit "
-            "them, or move them first"
+            (
+                "1 Service would lose their address, no longer admitted by spec.serviceAllocation: shop/a; go on to admit "
+                "them, or move them first"
+            )
         ],
         id="a pool that stops admitting",
     ),
@@ -203,8 +208,10 @@ OF_POOLS = [
         (make(L2, "l2", ipAddressPools=["first"]), make(BGP, "bgp", ipAddressPools=["first"]), EVERYWHERE),
         {},
         [
-            "no pool would be left for BGPAdvertisement bgp, L2Advertisement l2; delete what is not needed, or let it "
-            "select other pools"
+            (
+                "no pool would be left for BGPAdvertisement bgp, L2Advertisement l2; delete what is not needed, or let it "
+                "select other pools"
+            )
         ],
         id="advertisements without a pool",
     ),
@@ -214,12 +221,18 @@ OF_POOLS = [
         (EVERYWHERE,),
         {"held": services(a="10.0.0.1")},
         [
-            "the pool has addresses of nodes: node-1 (198.51.100.11), node-2 (198.51.100.12), whose traffic a Service "
-            "with that address would take; leave them out of spec.addresses",
-            "the pool has addresses of pods: node-1 (198.18.1.0/24), node-2 (198.18.2.0/24), whose traffic a Service "
-            "with that address would take; leave them out of spec.addresses",
-            "the pool has cluster IPs of Services: shop/a (198.18.128.5), whose traffic a Service with that address "
-            "would take; leave them out of spec.addresses",
+            (
+                "the pool has addresses of nodes: node-1 (198.51.100.11), node-2 (198.51.100.12), whose traffic a Service "
+                "with that address would take; leave them out of spec.addresses"
+            ),
+            (
+                "the pool has addresses of pods: node-1 (198.18.1.0/24), node-2 (198.18.2.0/24), whose traffic a Service "
+                "with that address would take; leave them out of spec.addresses"
+            ),
+            (
+                "the pool has cluster IPs of Services: shop/a (198.18.128.5), whose traffic a Service with that address "
+                "would take; leave them out of spec.addresses"
+            ),
         ],
         id="addresses that others have",
     ),
@@ -272,8 +285,10 @@ OF_ADVERTISEMENTS = [
         (pool("10.0.0.0/24"),),
         {},
         [
-            "it selects no pool: there is no IPAddressPool second, and spec.ipAddressPoolSelectors match none; create "
-            "the pool, or name another"
+            (
+                "it selects no pool: there is no IPAddressPool second, and spec.ipAddressPoolSelectors match none; create "
+                "the pool, or name another"
+            )
         ],
         id="names and labels of pools that are not there",
     ),
@@ -299,8 +314,10 @@ OF_ADVERTISEMENTS = [
         (pool("10.0.0.0/24"),),
         {},
         [
-            "spec.nodeSelectors selects no node (no node has the label rack): it is announced by none; label a node, or "
-            "correct the selector"
+            (
+                "spec.nodeSelectors selects no node (no node has the label rack): it is announced by none; label a node, or "
+                "correct the selector"
+            )
         ],
         id="a label that no node has",
     ),
@@ -418,8 +435,10 @@ OF_PEERS = [
         (BY_BGP,),
         {"secrets": SECRETS},
         [
-            "spec.passwordSecret.name: the Secret none does not exist in namespace metallb-system; create it with type "
-            "kubernetes.io/basic-auth and a password"
+            (
+                "spec.passwordSecret.name: the Secret none does not exist in namespace metallb-system; create it with type "
+                "kubernetes.io/basic-auth and a password"
+            )
         ],
         id="no secret",
     ),
@@ -429,8 +448,10 @@ OF_PEERS = [
         (BY_BGP,),
         {"secrets": SECRETS},
         [
-            "spec.passwordSecret.name: the Secret typed is of type Opaque; it must be of type kubernetes.io/basic-auth: "
-            "create it anew"
+            (
+                "spec.passwordSecret.name: the Secret typed is of type Opaque; it must be of type kubernetes.io/basic-auth: "
+                "create it anew"
+            )
         ],
         id="a secret of another type",
     ),
