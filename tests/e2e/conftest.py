@@ -150,11 +150,21 @@ ADVERTISEMENT = {
 
 
 @pytest.fixture(scope="session")
-def installed(lab: Lab) -> Cluster:
-    """The shared lab with the operator, MetalLB, a pool, an advertisement and a web server on two nodes."""
-    made = Cluster(lab)
-    apart(prepare(made))
-    return made
+def install() -> Callable[[Lab], Cluster]:
+    """Puts the operator, MetalLB, a pool, an advertisement and a web server on two nodes into a lab."""
+
+    def put(lab: Lab) -> Cluster:
+        made = Cluster(lab)
+        apart(prepare(made))
+        return made
+
+    return put
+
+
+@pytest.fixture(scope="session")
+def installed(lab: Lab, install: Callable[[Lab], Cluster]) -> Cluster:
+    """The shared lab with MetalLB."""
+    return install(lab)
 
 
 @pytest.fixture

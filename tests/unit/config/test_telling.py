@@ -17,7 +17,7 @@ from metallb.config.telling import PATIENCE_S, Telling, witness
 
 NAMESPACE = "metallb-system"
 A, B, C = map(NodeName, ("node-a", "node-b", "node-c"))
-NODES = {A: {"rack": "1"}, B: {"rack": "2"}, C: {"rack": "2"}}
+NODES: dict[str, dict[str, str]] = {A: {"rack": "1"}, B: {"rack": "2"}, C: {"rack": "2"}}
 
 
 def error(name: str = "x", kind: str = "BGPPeer", *others: str, value: str = "v") -> ConfigError:

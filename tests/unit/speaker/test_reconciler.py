@@ -31,7 +31,7 @@ from metallb.api.core import (
 )
 from metallb.api.net import Address, InterfaceName, NodeName, ServiceKey
 from metallb.config.build import Snapshot
-from metallb.config.state import Reading
+from metallb.config.state import Evaluation, Reading
 from metallb.kube.objects import Key, key_of
 from metallb.kube.store import Store
 from metallb.speaker.reconciler import PATIENCE_S, SLICES_BY_SERVICE, Outlets, ServiceSpeaker, Settings, Stores
@@ -70,7 +70,7 @@ class World:
     now: float = 100.0
     announcer: FakeAnnouncer = field(default_factory=FakeAnnouncer)
     said: list[str] = field(default_factory=list)
-    stale: list[bool] = field(default_factory=list)
+    judged: list[Evaluation] = field(default_factory=list)
     stores: Stores = field(
         default_factory=lambda: Stores(
             services=Store(),
@@ -92,7 +92,7 @@ class World:
             withdrawn=lambda key: self.said.append(f"withdrawn {key}"),
             unannounced=lambda service, reason: self.said.append(f"unannounced {service.key}: {reason.code}"),
             config_loaded=lambda: self.said.append("loaded"),
-            config_judged=lambda evaluation: self.stale.append(bool(evaluation.errors)),
+            config_judged=self.judged.append,
             observe=lambda _outcome: None,
         )
         self.speaker = ServiceSpeaker(
@@ -166,6 +166,10 @@ class World:
             yield self
             for task in tasks:
                 task.cancel()
+
+    @property
+    def stale(self) -> list[bool]:
+        return [bool(each.errors) for each in self.judged]
 
     @property
     def announced(self) -> list[str]:
@@ -347,6 +351,36 @@ class TestConfiguration:
         await world.remove("pools", Key("metallb-system", "second"))
         assert world.stale[-1] is False
         assert world.said == [], "the same configuration as before loads nothing"
+
+    async def test_a_bad_peer_leaves_the_last_one_in_force_too(
+        self, world: World, make_pool: Callable[..., Any]
+    ) -> None:
+        world.peers = [v1beta2.BGPPeer(ObjectMeta(name="bad", namespace="metallb-system"))]
+        await world.put(make_pool("first", "10.1.0.0/24"))
+        assert world.stale[-1] is True
+        assert (world.announced, world.said) == (["web"], [])
+        world.peers = []
+        world.speaker.reload()
+        await world.rest()
+        assert (world.announced, world.said) == ([], ["loaded", "withdrawn default/web"])
+
+    async def test_a_good_peer_is_taken_and_no_service_is_looked_at_again(self, world: World) -> None:
+        spec = v1beta2.BGPPeerSpec(my_asn=64500, peer_asn=64501, peer_address="192.0.2.1")
+        world.peers = [v1beta2.BGPPeer(ObjectMeta(name="good", namespace="metallb-system"), spec)]
+        done = world.speaker.services.counts.done
+        world.speaker.reload()
+        await world.rest()
+        assert world.said == ["loaded"]
+        assert world.speaker.services.counts.done == done
+
+    async def test_what_can_not_be_read_is_told_and_stops_nothing(
+        self, world: World, make_pool: Callable[..., Any]
+    ) -> None:
+        world.unread = ("bgppeers.metallb.io can't be read: no right",)
+        await world.put(make_pool("first", "10.1.0.0/24"))
+        assert world.stale[-1] is False
+        assert world.said == ["loaded", "withdrawn default/web"]
+        assert world.judged[-1] == Evaluation(unread=world.unread)
 
     async def test_a_pool_that_goes_withdraws(self, world: World) -> None:
         await world.remove("pools", Key("metallb-system", "first"))
