@@ -31,9 +31,9 @@ def crds() -> dict[Path, str]:
 
 
 def main() -> None:
-    from scripts import reference
+    from scripts import reference, rules
 
-    for path, text in (crds() | reference.pages()).items():
+    for path, text in (crds() | reference.pages() | {rules.PAGE: rules.page()}).items():
         path.write_text(text)
         print(path.relative_to(ROOT))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from msgspec import structs
 
 from metallb.api.core import Namespace, Node, Secret, Service
+from metallb.api.rules import CONNECT_TIME_RANGE, CONNECT_TIME_WHOLE, NO_AGGREGATION_OF_SELECTED
 from metallb.cli.documents import Document
 from metallb.cli.findings import Finding, Severity, finding, in_order, of_error
 from metallb.cli.objects import Reader, Written
@@ -24,6 +25,10 @@ from metallb.config.warnings import foresee
 
 Objects = dict[ObjectName, Any]
 """By name; each is of the model of its kind."""
+
+_TWINS: Final = frozenset(
+    f"is refused: {rule.message}" for rule in (NO_AGGREGATION_OF_SELECTED, CONNECT_TIME_RANGE, CONNECT_TIME_WHOLE)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,23 @@ def judge(documents: Sequence[Document], *, namespace: str, backend: Backend, pr
     findings += [each for one in written for each in one.findings]
     findings += [finding("warning", note, document=None) for note in cluster.notes]
     judged = _Judged(first, cluster, namespace, backend)
-    findings += judged.errors()
+    findings = _without_twins(findings, list(judged.errors()))
     at_fault = {(each.file, each.document, each.object) for each in findings if each.severity == "error"}
     findings += [each for each in judged.warnings() if (each.file, each.document, each.object) not in at_fault]
     ignored = sum(each.ignored for each in written)
     return Report(tuple(in_order(findings)), len(written) - ignored, ignored)
+
+
+def _without_twins(alone: Iterable[Finding], together: list[Finding]) -> list[Finding]:
+    """All findings, but for rules of the schema that the configuration has too, and says more about."""
+    said = [(each.object, each.field) for each in together]
+    kept = [
+        each
+        for each in alone
+        if each.rule not in _TWINS
+        or not any(name == each.object and f"{field}.".startswith(f"{each.field}.") for name, field in said)
+    ]
+    return kept + together
 
 
 def _each_once(written: Iterable[Written]) -> tuple[dict[ObjectName, Written], list[Finding]]:

@@ -141,7 +141,7 @@ class Reader:
             return about.written()
         value["metadata"]["namespace"] = about.name.namespace
         if kind == "Secret":
-            value = _with_string_data(value)
+            value = _as_stored(value)
         try:
             return replace(about.written(), resource=msgspec.convert(value, _SURROUNDINGS[kind]))
         except msgspec.ValidationError as error:
@@ -212,11 +212,10 @@ def _without_nulls(value: Any) -> Any:
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def _with_string_data(secret: Object) -> Object:
-    """What the API server makes of `stringData`."""
+def _as_stored(secret: Object) -> Object:
+    """What the API server makes of a Secret's `stringData` and of an absent type."""
     plain = secret.get("stringData")
-    if not isinstance(plain, dict):
-        return secret
-    encoded = {name: base64.b64encode(str(text).encode()).decode() for name, text in plain.items()}
+    texts = plain if isinstance(plain, dict) else {}
+    encoded = {name: base64.b64encode(str(text).encode()).decode() for name, text in texts.items()}
     data = secret.get("data")
-    return secret | {"data": (data if isinstance(data, dict) else {}) | encoded}
+    return {"type": "Opaque"} | secret | {"data": (data if isinstance(data, dict) else {}) | encoded}
