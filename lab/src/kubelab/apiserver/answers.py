@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from kubelab.apiserver import conversion, tables
+from kubelab.apiserver import conversion, tables, warning_headers
 from kubelab.apiserver.errors import ApiError
 from kubelab.apiserver.negotiation import JSON, YAML, Form
 from kubelab.apiserver.request import Response
@@ -81,18 +81,13 @@ def list_json(
 def respond(status: int, body: bytes, form: Form, warnings: Iterable[str] = ()) -> Response:
     """An answer from JSON text."""
     headers = [("Content-Type", form.media), ("Cache-Control", "no-cache, private")]
-    headers += [("Warning", f"299 - {quoted(sentence)}") for sentence in warnings]
+    headers += warning_headers.headers(warnings)
     return Response(status, headers, form.recode(body))
 
 
 def respond_value(status: int, value: Json, form: Form, warnings: Iterable[str] = ()) -> Response:
     """An answer from a value."""
     return respond(status, _ENCODE(value), form, warnings)
-
-
-def quoted(text: str) -> str:
-    """A quoted string of an HTTP header (RFC 9110 5.6.4)."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def failure(error: ApiError, accept: str, warnings: Iterable[str] = ()) -> Response:

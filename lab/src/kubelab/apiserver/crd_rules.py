@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from kubelab.apiserver.builtin import fields, names
 from kubelab.apiserver.builtin.kind import Kind, set_default
+from kubelab.apiserver.conversion_rules import bundle_errors, conversion_errors
 from kubelab.apiserver.crd import is_established
 from kubelab.apiserver.errors import FieldError
 from kubelab.apiserver.resources import Context
@@ -64,7 +65,7 @@ class DefinitionStrategy(Kind):
         found = _name_errors(obj, spec)
         versions = _version_errors(spec)
         found += versions or _validation_rule_errors(spec, self._evaluator)
-        found += _conversion_errors(spec["conversion"])
+        found += conversion_errors(spec["conversion"])
         return found
 
     def update_rules(self, obj: Object, old: Object, context: Context) -> list[FieldError]:  # noqa: ARG002  # a protocol's arguments
@@ -76,6 +77,7 @@ class DefinitionStrategy(Kind):
             found += fields.immutable("spec.names.kind", spec["names"].get("kind"), before["names"].get("kind"))
         found += fields.immutable("spec.group", spec.get("group"), before.get("group"))
         found += fields.immutable("spec.names.plural", spec["names"].get("plural"), before["names"].get("plural"))
+        found += bundle_errors(spec["conversion"], fields.entries(before.get("conversion")))
         known = {one["name"] for one in _versions(obj)}
         for number, version in enumerate(fields.items(fields.entries(obj.get("status")).get("storedVersions"))):
             if version not in known:
@@ -210,25 +212,4 @@ def _column_errors(column: Object, path: str) -> list[FieldError]:
         found.append(fields.invalid(f"{path}.format", column["format"], detail))
     if not column.get("jsonPath"):
         found.append(fields.required(f"{path}.jsonPath"))
-    return found
-
-
-def _conversion_errors(conversion: Object) -> list[FieldError]:
-    strategy = conversion.get("strategy")
-    if strategy not in {"None", "Webhook"}:
-        return [fields.unsupported("spec.conversion.strategy", strategy, ("None", "Webhook"))]
-    webhook = conversion.get("webhook")
-    if strategy == "None":
-        if webhook:
-            detail = "should not be set when strategy is not set to Webhook"
-            return [fields.forbidden("spec.conversion.webhook", detail)]
-        return []
-    client = fields.entries(fields.entries(webhook).get("clientConfig"))
-    found: list[FieldError] = []
-    if not client.get("url") and not client.get("service"):
-        found.append(
-            fields.required("spec.conversion.webhook.clientConfig", "exactly one of url or service is required")
-        )
-    if not fields.entries(webhook).get("conversionReviewVersions"):
-        found.append(fields.required("spec.conversion.webhook.conversionReviewVersions"))
     return found

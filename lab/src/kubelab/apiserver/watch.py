@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from kubelab.apiserver import answers, conversion, listing, tables
+from kubelab.apiserver import answers, conversion, listing, tables, warning_headers
 from kubelab.apiserver.errors import ApiError, expired
 from kubelab.apiserver.handlers import converting
 from kubelab.apiserver.listing import Selection
@@ -53,7 +53,7 @@ def respond(call: Call) -> Response:
     form = f" {call.resource.api_version} {call.form} {view.include if view else ''}"
     stream = _Stream(call, table, options, view, form)
     headers = [("Content-Type", call.form.media), ("Cache-Control", "no-cache, private")]
-    headers += [("Warning", f"299 - {answers.quoted(sentence)}") for sentence in call.warnings]
+    headers += warning_headers.headers(call.warnings)
     return Response(200, headers, stream.chunks())
 
 

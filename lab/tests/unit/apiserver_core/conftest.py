@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import random
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +15,7 @@ import pytest
 from kubelab.apiserver.request import Request, Response, User
 from kubelab.apiserver.server import Options, Server
 from kubelab.apiserver.tokens import TokenKeys
+from kubelab.apiserver.webhooks.targets import Target
 
 ADMIN = User("admin", ("system:masters",))
 ALICE = User("alice")
@@ -76,10 +78,51 @@ def clock() -> Clock:
     return Clock()
 
 
+Say = Callable[[Any], Any]
+"""What a webhook makes of a review's request: the response, or bytes to answer instead; it may raise, or be async."""
+
+
+@dataclass
+class Webhooks:
+    """Webhooks without a network: `said[path]` is what the one at a path says; all that was asked is kept."""
+
+    said: dict[str, Say] = field(default_factory=dict)
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    """Path and request of each review."""
+
+    async def post(self, target: Target, body: bytes, timeout_s: float) -> bytes:
+        assert timeout_s > 0
+        review = json.loads(body)
+        path = target.path.partition("?")[0]
+        self.asked.append((path, review["request"]))
+        said = self.said[path](review["request"])
+        if inspect.isawaitable(said):
+            said = await said
+        if isinstance(said, bytes):
+            return said
+        return json.dumps(review | {"response": {"uid": review["request"]["uid"]} | said}).encode()
+
+    def paths(self) -> list[str]:
+        return [path for path, _ in self.asked]
+
+    def client(self, path: str) -> Any:
+        return {"url": f"https://127.0.0.1:1{path}"}
+
+
 @pytest.fixture
-def server(clock: Clock) -> Server:
+def webhooks() -> Webhooks:
+    return Webhooks()
+
+
+@pytest.fixture
+def server(clock: Clock, webhooks: Webhooks) -> Server:
     options = Options(
-        clock=clock, draw=random.Random(1).randrange, keys=TokenKeys.generate(), tokens={"t": ALICE}, ring=50
+        clock=clock,
+        draw=random.Random(1).randrange,
+        keys=TokenKeys.generate(),
+        tokens={"t": ALICE},
+        ring=50,
+        webhooks=webhooks,
     )
     return Server(options)
 

@@ -9,6 +9,7 @@ from kubelab.apiserver.builtin import fields, names
 from kubelab.apiserver.builtin.fields import entries, items
 from kubelab.apiserver.builtin.kind import Kind, set_default
 from kubelab.apiserver.builtin.selectors import selector_errors
+from kubelab.apiserver.cel import plans
 from kubelab.apiserver.errors import FieldError
 from kubelab.apiserver.resources import Context
 from kubelab.objects import Object
@@ -21,6 +22,8 @@ _MATCH: Final = frozenset({"Exact", "Equivalent"})
 _REINVOCATION: Final = frozenset({"Never", "IfNeeded"})
 _REVIEWS: Final = frozenset({"v1", "v1beta1"})
 _LONGEST_TIMEOUT_S: Final = 30
+_MOST_CONDITIONS: Final = 64
+_KNOWN_TO_CONDITIONS: Final = ("object", "oldObject", "request", "authorizer")
 _SEGMENTS: Final = 3
 
 
@@ -86,6 +89,7 @@ def _webhook_errors(hook: Object, path: str) -> list[FieldError]:
     for field in ("namespaceSelector", "objectSelector"):
         errors += selector_errors(hook.get(field), f"{path}.{field}")
     errors += client_errors(entries(hook.get("clientConfig")), f"{path}.clientConfig")
+    errors += _condition_errors(items(hook.get("matchConditions")), f"{path}.matchConditions")
     return [*errors, *_version_errors(hook, f"{path}.admissionReviewVersions")]
 
 
@@ -158,6 +162,35 @@ def _service_errors(service: Object, path: str) -> list[FieldError]:
     if where is not None and not where.startswith("/"):
         errors.append(fields.invalid(f"{path}.path", where, "must start with a '/'"))
     return errors
+
+
+def _condition_errors(conditions: list[Object], path: str) -> list[FieldError]:
+    if len(conditions) > _MOST_CONDITIONS:
+        return [fields.too_many(path, len(conditions), _MOST_CONDITIONS)]
+    errors: list[FieldError] = []
+    seen: set[str] = set()
+    for number, condition in enumerate(conditions):
+        at, expression, name = f"{path}[{number}]", condition.get("expression") or "", condition.get("name") or ""
+        if not expression.strip():
+            errors.append(fields.required(f"{at}.expression"))
+        elif wrong := _compile_error(expression):
+            errors.append(fields.invalid(f"{at}.expression", expression, f"compilation failed: {wrong}"))
+        if not name:
+            errors.append(fields.required(f"{at}.name"))
+        else:
+            errors += names.syntax_errors(f"{at}.name", name, names.qualified_name)
+        if name in seen:
+            errors.append(fields.duplicate(f"{at}.name", name))
+        seen.add(name)
+    return errors
+
+
+def _compile_error(expression: str) -> str:
+    """Why a condition does not compile; empty if it does, and where nothing compiles conditions."""
+    try:
+        return plans.compile_error(expression, dict.fromkeys(_KNOWN_TO_CONDITIONS))
+    except ImportError:
+        return ""
 
 
 def _version_errors(hook: Object, path: str) -> list[FieldError]:

@@ -59,13 +59,14 @@ async def update(
         StaleError: `old` is no longer what is stored.
     """
     before = call.shown(old)
-    obj = writing.begin_update(call, obj, before, owned=owned)
+    context = call.context(call.name)
+    obj = writing.begin_update(call, obj, before, context, owned=owned)
     hooks = call.state.hooks()
     if hooks.mutating and seen_as is None:
         changed = await asking.mutate(call, change(call, obj, before))
         if changed is not None and changed is not obj:
             obj = writing.remade(call, changed, before)
-    obj = writing.finish_update(call, obj, before)
+    obj = writing.finish_update(call, obj, before, context)
     if hooks.validating:
         seen = (obj, before) if seen_as is None else (seen_as(obj), seen_as(before))
         await asking.validate(call, change(call, *seen))

@@ -26,7 +26,9 @@ async def found(call: Call, name: str = "") -> Stored | None:
         ApiError: 500, it can't be converted.
     """
     stored = call.find(name)
-    return None if stored is None else (await shown(call, [stored]))[0]
+    if stored is None or not conversion.is_foreign(call.resource):
+        return stored
+    return (await shown(call, [stored]))[0]
 
 
 async def existing(call: Call) -> Stored:
@@ -64,10 +66,9 @@ async def kept(call: Call, obj: Object) -> Object:
     Raises:
         ApiError: 500, it can't be converted.
     """
-    wanted = conversion.stored_api_version(call.resource)
-    if not conversion.is_foreign(call.resource) or obj["apiVersion"] == wanted:
+    if not conversion.is_foreign(call.resource):
         return conversion.to_stored(call.resource, obj)
-    return (await _converted(call.state, call.resource, [obj], wanted))[0]
+    return (await _converted(call.state, call.resource, [obj], conversion.stored_api_version(call.resource)))[0]
 
 
 async def between(state: State, here: ResourceInfo, there: ResourceInfo, objects: Sequence[Object]) -> list[Object]:

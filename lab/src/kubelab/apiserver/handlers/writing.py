@@ -12,6 +12,7 @@ from kubelab.apiserver import conversion, decoding, metadata
 from kubelab.apiserver.builtin import admission
 from kubelab.apiserver.errors import ApiError, FieldError, already_exists, conflict, invalid
 from kubelab.apiserver.patching import managed
+from kubelab.apiserver.resources import Context
 from kubelab.apiserver.schema import default, prune, rules, validate
 from kubelab.apiserver.schema.model import MISSING
 from kubelab.apiserver.state import Call
@@ -169,7 +170,7 @@ def _own(call: Call, old: Object | None, obj: Object) -> None:
         obj["metadata"].pop("managedFields", None)
 
 
-def begin_update(call: Call, obj: Object, before: Object, *, owned: bool = False) -> Object:
+def begin_update(call: Call, obj: Object, before: Object, context: Context, *, owned: bool = False) -> Object:
     """A changed object in place of `before`, with defaults and owners, and without what it may not change.
 
     Raises:
@@ -183,7 +184,7 @@ def begin_update(call: Call, obj: Object, before: Object, *, owned: bool = False
     _guard(call, obj, before)
     if not owned:
         _own(call, before, obj)
-    admission.admit("UPDATE", obj, before, call.context(call.name))
+    admission.admit("UPDATE", obj, before, context)
     return obj
 
 
@@ -205,13 +206,12 @@ def remade(call: Call, obj: Object, before: Object | None) -> Object:
     return obj
 
 
-def finish_update(call: Call, obj: Object, before: Object) -> Object:
+def finish_update(call: Call, obj: Object, before: Object, context: Context) -> Object:
     """The object as it may be stored.
 
     Raises:
         ApiError: 403 or 422.
     """
-    context = call.context(call.name)
     call.strategy.prepare_update(obj, before, context)
     _count_generation(call, obj, before)
     metadata.tidy(obj)
