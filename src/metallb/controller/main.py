@@ -178,7 +178,7 @@ class Replica:
     async def lead(self) -> None:
         """The work of the replica that leads, until cancelled: it starts from what the API shows, nothing else."""
         place = Place(self._settings.namespace, self._settings.pod_name)
-        told = ReportOutlets(stale=self._show_stale, tell=self._misconfigured)
+        told = ReportOutlets(self._show_stale, self._misconfigured, outcomes_of(self._metrics, "configurationstate"))
         report = self._report = ConfigurationReport(self._client, CONTROLLER, place, told)
         try:
             async with asyncio.TaskGroup() as group:
@@ -189,6 +189,7 @@ class Replica:
                 await self._allocate(report)
         finally:
             self._report = None
+            self._show_stale(False)  # who stands by uses no configuration
 
     async def _allocate(self, report: ConfigurationReport) -> None:
         caches = self.caches

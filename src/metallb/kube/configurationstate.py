@@ -74,10 +74,12 @@ class Outlets:
     Attributes:
         stale: whether the newest configuration is refused, after each evaluation.
         tell: an error that has lasted; called once for each.
+        observe: how each look at the object ended, for metrics.
     """
 
     stale: Callable[[bool], None]
     tell: Callable[[ConfigError], None]
+    observe: Callable[[Outcome], None] = lambda _outcome: None
 
 
 class ConfigurationReport:
@@ -112,7 +114,9 @@ class ConfigurationReport:
             namespace=place.namespace,
             field_selector=f"metadata.name={component.name}",
         )
-        self._queue: Reconciler[str] = Reconciler("configurationstate", self._work, backoff=BACKOFF)
+        self._queue: Reconciler[str] = Reconciler(
+            "configurationstate", self._work, backoff=BACKOFF, observe=outlets.observe
+        )
         self._present.subscribe(lambda _key: self._queue.add(_STATE))
 
     def judged(self, evaluation: Evaluation) -> None:

@@ -151,7 +151,11 @@ class Speaker:
             client,
             speaker_on(settings.node_name),
             Place(settings.namespace, settings.pod_name),
-            ReportOutlets(stale=lambda stale: metrics.set(m.CONFIG_STALE, float(stale)), tell=self._misconfigured),
+            ReportOutlets(
+                stale=lambda stale: metrics.set(m.CONFIG_STALE, float(stale)),
+                tell=self._misconfigured,
+                observe=outcomes_of(metrics, "configurationstate"),
+            ),
         )
         self._reconciled = outcomes_of(metrics, "service")
         self._speaker: ServiceSpeaker | None = None
