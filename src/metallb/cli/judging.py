@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
@@ -53,11 +54,13 @@ class Report:
     Attributes:
         findings: as the files are read.
         judged: how many objects were judged.
-        ignored: how many were not ours.
+        surrounding: how many were taken into account.
+        ignored: how many were left out.
     """
 
     findings: tuple[Finding, ...]
     judged: int
+    surrounding: int
     ignored: int
 
 
@@ -80,8 +83,8 @@ def judge(documents: Sequence[Document], *, namespace: str, backend: Backend, pr
     findings = _without_twins(findings, list(judged.errors()))
     at_fault = {(each.file, each.document, each.object) for each in findings if each.severity == "error"}
     findings += [each for each in judged.warnings() if (each.file, each.document, each.object) not in at_fault]
-    ignored = sum(each.ignored for each in written)
-    return Report(tuple(in_order(findings)), len(written) - ignored, ignored)
+    roles = Counter(each.role for each in written)
+    return Report(tuple(in_order(findings)), roles["judged"], roles["surrounding"], roles["ignored"])
 
 
 def _without_twins(alone: Iterable[Finding], together: list[Finding]) -> list[Finding]:
@@ -101,7 +104,7 @@ def _each_once(written: Iterable[Written]) -> tuple[dict[ObjectName, Written], l
     first: dict[ObjectName, Written] = {}
     findings = []
     for each in written:
-        if each.name is None or each.ignored:
+        if each.name is None:
             continue
         before = first.setdefault(each.name, each)
         if before is not each:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -70,14 +70,14 @@ class Written:
         name: None: it has none that can be used.
         resource: of the model of its stored version; None: it can't be read, or says nothing about the configuration.
         findings: about this object.
-        ignored: it is none of ours.
+        role: judged, or an object of Kubernetes that surrounds the configuration, or none that concerns us.
     """
 
     document: Document
     name: ObjectName | None = None
     resource: Any = None
     findings: tuple[Finding, ...] = field(default=())
-    ignored: bool = False
+    role: Literal["judged", "surrounding", "ignored"] = "judged"
 
 
 class Reader:
@@ -100,7 +100,7 @@ class Reader:
             return self._read_custom(document, api_version, kind)
         if api_version == "v1" and kind in _SURROUNDINGS:
             return self._read_core(document, kind)
-        return Written(document, ignored=True)
+        return Written(document, role="ignored")
 
     def _read_custom(self, document: Document, api_version: str, kind: str) -> Written:
         about = _About(document, self._name_of(document.value, kind))
@@ -135,18 +135,17 @@ class Reader:
 
     def _read_core(self, document: Document, kind: str) -> Written:
         about = _About(document, self._name_of(document.value, kind))
-        value = _without_nulls(document.value)
+        resource = None
         if about.name is None:
             about.add("warning", f"{kind} without a name, which is left out")
-            return about.written()
-        value["metadata"]["namespace"] = about.name.namespace
-        if kind == "Secret":
-            value = _as_stored(value)
-        try:
-            return replace(about.written(), resource=msgspec.convert(value, _SURROUNDINGS[kind]))
-        except msgspec.ValidationError as error:
-            about.add("warning", f"can't be read, and is left out: {error}")
-        return about.written()
+        else:
+            value = _without_nulls(document.value)
+            value["metadata"]["namespace"] = about.name.namespace
+            try:
+                resource = msgspec.convert(_as_stored(value) if kind == "Secret" else value, _SURROUNDINGS[kind])
+            except msgspec.ValidationError as error:
+                about.add("warning", f"can't be read, and is left out: {error}")
+        return replace(about.written(), resource=resource, role="surrounding")
 
     def _name_of(self, value: Object, kind: str) -> ObjectName | None:
         metadata = value.get("metadata")

@@ -147,8 +147,9 @@ def _summary(report: Report) -> str:
         _count(counts["transient"], "waits for another object", "wait for other objects"),
         _count(counts["warning"], "warning", "warnings"),
     ]
-    left = f", {report.ignored} of other kinds left out" if report.ignored else ""
-    told = ", ".join(part for part in parts if part) or "all is valid"
+    left = f", {report.surrounding} taken into account" if report.surrounding else ""
+    left += f", {report.ignored} of other kinds left out" if report.ignored else ""
+    told = ", ".join(part for part in parts if part) or ("all is valid" if report.judged else "nothing is wrong")
     return f"{_count(report.judged, 'object', 'objects') or 'no object'} judged{left}: {told}"
 
 
