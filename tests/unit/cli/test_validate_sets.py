@@ -13,8 +13,14 @@ from msgspec import structs
 from metallb.api import v1beta1
 from metallb.api.core import Namespace, Node, ObjectMeta
 from metallb.cli.documents import Document, read_text
+from metallb.cli.findings import Finding
 from metallb.cli.judging import Present, Report, judge
+from metallb.cli.objects import Reader
+from metallb.config.build import Snapshot
+from metallb.config.change import FIELDS, Change
 from metallb.config.errors import ObjectName
+from metallb.config.judging import judge as by_webhook
+from metallb.config.surroundings import Surroundings
 
 Json = dict[str, Any]
 NS = "metallb-system"
@@ -224,6 +230,42 @@ def test_a_set_has_one_verdict(values: list[Json], chance: Any) -> None:
     shuffled = list(values)
     chance.shuffle(shuffled)
     assert verdict(values) == verdict(shuffled)
+
+
+@given(st.lists(OBJECTS, max_size=5), OBJECTS, st.sampled_from(["native", "frr"]))
+def test_one_file_on_top_of_a_cluster_is_judged_as_by_the_webhook(
+    values: list[Json], value: Json, backend: Any
+) -> None:
+    reader = Reader(NS)
+    read = [reader.read(Document("", 1, created(each))) for each in values]
+    objects = {each.name: each.resource for each in read if each.name is not None and each.resource is not None}
+    after = reader.read(Document("", 1, value))
+    if after.name is None or after.resource is None:
+        return
+    objects.pop(after.name, None)
+    by_kind: dict[str, Any] = {
+        field: [each for name, each in objects.items() if name.kind == kind] for kind, field in FIELDS.items()
+    }
+    change = Change(*after.name, None, after.resource)
+    verdict = by_webhook(Snapshot(**by_kind, backend=backend), Surroundings(), change, namespace=NS)
+    findings = [each for each in judged([value], Present(objects), backend=backend).findings if each.file]
+    errors = {sentence(each) for each in findings if each.severity == "error"}
+    assert errors == set(map(str, verdict.errors))
+    if not errors:
+        assert {sentence(each) for each in findings} == set(verdict.warnings)
+
+
+def created(value: Json) -> Json:
+    """As a cluster has it."""
+    return value | {"metadata": value["metadata"] | {"creationTimestamp": "2026-01-01T00:00:00Z"}}
+
+
+def sentence(found: Finding) -> str:
+    """As the webhook prints it."""
+    if not found.field:
+        return f"{found.object}: {found.rule}"
+    hint = f"; {found.hint}" if found.hint else ""
+    return f"{found.object}: {found.field}: {found.value!r} {found.rule}{hint}"
 
 
 def test_pools_of_the_cluster_are_typed(make_pool: Callable[..., v1beta1.IPAddressPool]) -> None:
