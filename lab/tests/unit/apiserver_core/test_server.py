@@ -10,7 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubelab.apiserver.handlers import storing
+from kubelab.apiserver.handlers import writing
 from kubelab.apiserver.request import Request, User
 from kubelab.apiserver.server import Server
 
@@ -84,7 +84,7 @@ async def test_a_bug_costs_one_request_only(ask: Any, monkeypatch: pytest.Monkey
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(storing.writing, "begin_create", broken)
+        patch.setattr(writing, "begin_create", broken)
         answer = await ask("POST", MAPS, {"metadata": {"name": "a"}})
     assert (answer.status, answer.body["reason"]) == (500, "InternalError")
     assert "ZeroDivisionError" in caplog.text

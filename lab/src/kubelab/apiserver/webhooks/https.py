@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import ssl
 from collections import OrderedDict
 from types import TracebackType
@@ -19,6 +18,8 @@ from kubelab.apiserver.webhooks.targets import Target
 
 _KEPT_CONTEXTS: Final = 64
 _KEEP_ALIVE_S: Final = 30.0
+_NO_ROOTS: Final = "unable to load root certificates: unable to parse bytes as PEM block"
+_PEM: Final = "-----BEGIN CERTIFICATE-----"
 _HEADERS: Final = {
     "User-Agent": "kube-apiserver-admission",
     "Accept": "application/json, */*",
@@ -108,9 +109,13 @@ def _trusting(ca: str) -> ssl.SSLContext:
     if not ca:
         return ssl.create_default_context()
     try:
-        return ssl.create_default_context(cadata=base64.b64decode(ca).decode())
-    except (ssl.SSLError, binascii.Error, ValueError) as error:
-        raise CallError("unable to load root certificates: unable to parse bytes as PEM block") from error
+        # Line ends between the letters are nothing wrong.
+        text = base64.b64decode(ca).decode()
+        if _PEM in text:
+            return ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, ValueError) as error:
+        raise CallError(_NO_ROOTS) from error
+    raise CallError(_NO_ROOTS)
 
 
 def _certificate(error: aiohttp.ClientConnectorCertificateError, target: Target) -> str:
