@@ -319,19 +319,37 @@ async def test_nothing_is_written_while_nothing_changes(cluster: Any) -> None:
     assert after == before
 
 
-async def test_another_controller_takes_its_object_over(cluster: Any) -> None:
+async def test_of_two_controllers_the_leader_writes_and_the_next_leader_takes_over(cluster: Any) -> None:
     async def owner() -> str:
         found = await cluster.items(STATES, NAMESPACE, "--field-selector=metadata.name=controller")
-        return found[0]["metadata"]["ownerReferences"][0]["uid"] if found else ""
+        return found[0]["metadata"]["ownerReferences"][0]["name"] if found else ""
 
-    before = await owner()
-    await cluster.kubectl("delete", "pod", "-n", NAMESPACE, "-l", "component=controller")
+    async def leader() -> str:
+        lease = await cluster.get("lease", "metallb-controller", NAMESPACE)
+        return str(lease["spec"].get("holderIdentity") or "").rpartition("_")[0]
 
-    async def taken() -> bool:
-        return await owner() not in {"", before}
+    template = (await cluster.get("deployment", "controller", NAMESPACE))["spec"]["template"]["spec"]
+    metadata = {"name": "standby", "namespace": NAMESPACE, "labels": {"app": "standby"}}
+    await cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template})
+    try:
+        await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Ready", "pod/standby", "--timeout=30s")
+        await cluster.apply(pool("twice", "198.51.100.120/29"))
+        await until_result(cluster, "Invalid", "controller")
+        first = await leader()
+        assert first != "standby"
+        assert await owner() == first
+        await cluster.until(lambda: cluster.events("twice", "ConfigurationError", NAMESPACE), "an event")
+        await asyncio.sleep(1.0)
+        assert len(await cluster.events("twice", "ConfigurationError", NAMESPACE)) == 1
+        await cluster.kubectl("delete", "pod", "-n", NAMESPACE, "-l", "component=controller")
 
-    await cluster.until(taken, "the object with its new owner")
-    await until_result(cluster, "Valid", "controller")
+        async def taken() -> bool:
+            return await owner() not in {"", first} and await owner() == await leader()
+
+        await cluster.until(taken, "the object of the new leader")
+        await until_result(cluster, "Invalid", "controller")
+    finally:
+        await cluster.kubectl("delete", "pod", "-n", NAMESPACE, "standby")
 
 
 @pytest.mark.parametrize(
