@@ -127,7 +127,7 @@ class Index:
         return self._together
 
     def _search(self, change: Change, resource: Resource | None) -> Errors:
-        """What depends on the object that changes: its own errors, and those of who used its aliases."""
+        """What depends on the object that changes: its own errors, and those of who uses aliases that it gives up."""
         if resource is None:
             return ()
         together = self._all_together()
@@ -137,7 +137,7 @@ class Index:
         try:
             errors = [*item.errors, *together.check(item), *together.check_references(item, None)]
             if isinstance(item, ParsedCommunity):
-                errors += self._users(together, aliases_of(change.before) | aliases_of(change.after))
+                errors += self._users(together, aliases_of(change.before) - aliases_of(change.after))
         finally:
             self._exchange(item, present)
         return tuple(sorted(errors))

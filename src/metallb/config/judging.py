@@ -18,7 +18,7 @@ from metallb.config.errors import ConfigError, ObjectName
 from metallb.config.surroundings import Surroundings
 from metallb.config.tables import Tables
 from metallb.config.together import Resource
-from metallb.config.warnings import bounded, foresee
+from metallb.config.warnings import bounded, few, foresee
 
 NAMESPACE: Final = "metallb-system"
 """Where MetalLB runs unless told otherwise."""
@@ -97,5 +97,5 @@ def _in_use(change: Change, tables: Tables) -> Errors:
     if not users:
         return ()
     peers = tuple(ObjectName("BGPPeer", change.namespace, each) for each in users)
-    rule = f"is the profile of {'BGPPeer' if len(users) == 1 else 'BGPPeers'} {', '.join(users)}"
+    rule = f"is the profile of {'BGPPeer' if len(users) == 1 else 'BGPPeers'} {few(users)}"
     return (ConfigError(change.object, "metadata.name", change.name, rule, "take it out of their bfdProfile", peers),)

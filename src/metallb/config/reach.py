@@ -136,9 +136,11 @@ class Reach:
             self._selecting.matching(self.pools.get(pool) or {})
         )
 
-    def targeting(self, peer: str) -> set[ObjectName]:
-        """The BGPAdvertisements that are for a peer."""
-        return self._to_all_peers.union(self._naming_peer[peer])
+    def left_alone(self, gone: str) -> list[ObjectName]:
+        """The BGPAdvertisements that were for a peer, which is gone by now, and are for nobody any more."""
+        # As long as there is any peer, those that are for all peers have one.
+        candidates = self._naming_peer[gone] if self.peers else self._to_all_peers.union(self._naming_peer[gone])
+        return [each for each in candidates if not self.has_peer(self.advertisers[each])]
 
     def is_targeted(self, peer: str) -> bool:
         """Whether any BGPAdvertisement is for a peer."""

@@ -154,10 +154,11 @@ class Routes:
         """Row A5: on one pool the same routes would go to the same peers with two local preferences."""
         slot = self.advertisements.slot(advertisement.object)
         candidates = self._rivals.of(slot) & self.advertisements.elders(before)
-        if candidates and reached.bit_count() < candidates.bit_count():
+        # Who reaches a pool is asked for at the price of meeting some ten rivals.
+        if candidates and reached.bit_count() * 10 < candidates.bit_count():
             candidates &= self._reaching_any(reached)
-        meeting = [rival for rival in self.advertisements.of(candidates) if self._meet(advertisement, rival, reached)]
-        meeting.sort(key=lambda rival: rival.seniority)
+        elders = self.advertisements.by_age(candidates)
+        meeting = (rival for rival in elders if self._meet(advertisement, rival, reached))
         return each_of(meeting, lambda rival: _rivalry(advertisement, rival))
 
     def _reaching_any(self, pools: int) -> int:

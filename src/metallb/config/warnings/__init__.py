@@ -4,6 +4,6 @@ Said is only what the change brings about, or what is so about the object that c
 """
 
 from metallb.config.warnings.foresight import foresee
-from metallb.config.warnings.sentences import bounded
+from metallb.config.warnings.sentences import bounded, few
 
-__all__ = ["bounded", "foresee"]
+__all__ = ["bounded", "few", "foresee"]

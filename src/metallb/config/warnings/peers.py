@@ -47,11 +47,7 @@ def _secret(tables: Tables, name: ObjectName, wanted: str) -> Iterator[str]:
 
 
 def _gone(tables: Tables, name: ObjectName) -> Iterator[str]:
-    idle = [
-        each.name
-        for each in tables.reach.targeting(name.name)
-        if not tables.reach.has_peer(tables.reach.advertisers[each])
-    ]
+    idle = [each.name for each in tables.reach.left_alone(name.name)]
     if idle:
         yield f"{name}: no BGPPeer would be left for {_kind(idle)} {few(idle)}; delete what is not needed"
 
