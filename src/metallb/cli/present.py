@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,12 +11,13 @@ from msgspec.json import Decoder
 
 from metallb.api import kinds
 from metallb.api.core import Namespace, Node, Secret, Service
+from metallb.cli.documents import UnreadableError
 from metallb.cli.judging import Objects, Present
 from metallb.config.errors import ObjectName
 from metallb.kube import resources
 from metallb.kube.client import KubeClient
-from metallb.kube.credentials import Credentials, find
-from metallb.kube.errors import ForbiddenError, NotFoundError
+from metallb.kube.credentials import Credentials, CredentialsError, find
+from metallb.kube.errors import ApiError, ForbiddenError, NotFoundError
 from metallb.kube.resources import Resource
 
 _TIMEOUT_S: Final = 10.0
@@ -33,23 +35,21 @@ _KINDS: Final[dict[Resource, type[Any]]] = {
 }
 
 
-def credentials(environ: dict[str, str], kubeconfig: str | None, context: str) -> Credentials:
-    """As kubectl finds them.
+def read_present(environ: Mapping[str, str], namespace: str, *, kubeconfig: str = "", context: str = "") -> Present:
+    """All of it, from the cluster that kubectl would take; what may not be read is told in a note.
 
     Raises:
-        CredentialsError: there are none that can be used.
+        UnreadableError: there are no credentials, or the API server can't be reached or answers nonsense.
     """
-    return find(environ, home=Path.home(), kubeconfig=Path(kubeconfig) if kubeconfig else None, context=context)
+    try:
+        chosen = find(environ, home=Path.home(), kubeconfig=Path(kubeconfig) if kubeconfig else None, context=context)
+        return asyncio.run(_read_all(chosen, namespace))
+    except (CredentialsError, ApiError) as error:
+        raise UnreadableError(str(error)) from error
 
 
-async def read_present(found: Credentials, namespace: str) -> Present:
-    """All of it; what may not be read, or is not installed, is told in a note.
-
-    Raises:
-        ApiError: the API server can't be reached, or answers nonsense.
-        CredentialsError: a token can't be had.
-    """
-    async with KubeClient(found, agent="metallb-validate", timeout_s=_TIMEOUT_S) as client:
+async def _read_all(chosen: Credentials, namespace: str) -> Present:
+    async with KubeClient(chosen, agent="metallb-validate", timeout_s=_TIMEOUT_S) as client:
         lists = [_read(client, resource, model, namespace) for resource, model in _KINDS.items()]
         parts = await asyncio.gather(*lists)
     objects: Objects = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections import Counter
@@ -11,15 +10,13 @@ from typing import Final, NoReturn, get_args
 
 import click
 
-from metallb.cli import kustomize, present
+from metallb.cli import kustomize
 from metallb.cli.documents import Document, UnreadableError, files_of, read_bytes, read_file
 from metallb.cli.findings import Severity
 from metallb.cli.flags import SettingsError, bgp_type
 from metallb.cli.judging import Present, Report, judge
 from metallb.cli.output import Exit, Format, output_option, show
 from metallb.config.backends import Backend
-from metallb.kube.credentials import CredentialsError
-from metallb.kube.errors import ApiError
 
 _STDIN: Final = "-"
 
@@ -75,7 +72,7 @@ Examples:
     help="What speaks BGP.  [default: $METALLB_BGP_TYPE, or native]",
 )
 @click.option("--cluster", is_flag=True, help="Judge the files as changes of the cluster that kubectl would take.")
-@click.option("--kubeconfig", metavar="FILE", help="The same, by this kubeconfig.")
+@click.option("--kubeconfig", default="", metavar="FILE", help="The same, by this kubeconfig.")
 @click.option("--context", default="", help="The same, by this context of the kubeconfig.")
 @click.option("--strict", is_flag=True, help="Warnings, and what waits for other objects, count as errors.")
 @output_option
@@ -88,7 +85,7 @@ def command(
     namespace: str,
     backend: Backend | None,
     cluster: bool,
-    kubeconfig: str | None,
+    kubeconfig: str,
     context: str,
     strict: bool,
     output: Format,
@@ -104,9 +101,9 @@ def command(
         raise click.UsageError("give files by -f, or a kustomization by -k")
     try:
         documents = list(_documents(files, folders, recursive=recursive))
-        found = _present(kubeconfig, context, namespace) if cluster or kubeconfig or context else None
+        found = _present(namespace, kubeconfig, context) if cluster or kubeconfig or context else None
         report = judge(documents, namespace=namespace, backend=backend or bgp_type(os.environ), present=found)
-    except (UnreadableError, SettingsError, CredentialsError, ApiError) as error:
+    except (UnreadableError, SettingsError) as error:
         _fail(error)
     show(report.findings, output, lambda _: _text(report))
     failing: set[Severity] = {"error", "transient", "warning"} if strict else {"error"}
@@ -131,9 +128,10 @@ def _documents(names: Sequence[str], folders: Sequence[str], *, recursive: bool)
         yield from kustomize.build(folder)
 
 
-def _present(kubeconfig: str | None, context: str, namespace: str) -> Present:
-    credentials = present.credentials(dict(os.environ), kubeconfig, context)
-    return asyncio.run(present.read_present(credentials, namespace))
+def _present(namespace: str, kubeconfig: str, context: str) -> Present:
+    from metallb.cli.present import read_present  # the client takes longer to load than most files to judge
+
+    return read_present(os.environ, namespace, kubeconfig=kubeconfig, context=context)
 
 
 def _text(report: Report) -> str:
