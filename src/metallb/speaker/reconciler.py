@@ -36,6 +36,12 @@ SLICES_BY_SERVICE = "service"
 PATIENCE_S = 5.0
 """A reason has to last this long before people are told by an event."""
 
+REST = 4
+"""After a look at the configuration the next one waits this many times as long as it took.
+
+Among thousands of objects, which somebody may apply one by one, a look takes tenths of a second.
+"""
+
 _log = logs.logger(op="announce")
 
 
@@ -100,11 +106,12 @@ class ServiceSpeaker:
         self._outlets = outlets
         self._clock = clock
         self._cluster: Cluster | None = None
+        self._rested = float("-inf")
         self._untold: dict[ServiceKey, float] = {}
 
     def reload(self, *_cause: object) -> None:
         """Something changed that the configuration is made from."""
-        self.config.add(CONFIG_KEY)
+        self.config.add_after(CONFIG_KEY, max(0.0, self._rested - self._clock()))
 
     def review_all(self, *_cause: object) -> None:
         """Something changed that every election looks at: nodes, or who has a living speaker."""
@@ -113,7 +120,10 @@ class ServiceSpeaker:
             self.services.add(Key(*key))
 
     async def _config(self, _key: str) -> Outcome:
+        began = self._clock()
         config, evaluation = evaluate(self._read())
+        ended = self._clock()
+        self._rested = ended + REST * (ended - began)
         self._outlets.config_judged(evaluation)
         if config is None or config == self.state.config:
             return Done()

@@ -373,6 +373,25 @@ class TestConfiguration:
         assert world.said == ["loaded"]
         assert world.speaker.services.counts.done == done
 
+    async def test_a_look_that_takes_long_is_not_followed_by_the_next_at_once(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def slow() -> Reading:
+            world.now += 0.5
+            return world.read()
+
+        due: list[float] = []
+        monkeypatch.setattr(world.speaker, "_read", slow)
+        world.speaker.reload()
+        await world.rest()
+        monkeypatch.setattr(world.speaker.config, "add_after", lambda _key, delay_s: due.append(delay_s))
+        world.speaker.reload()
+        world.now += 1.5
+        world.speaker.reload()
+        world.now += 1.0
+        world.speaker.reload()
+        assert due == [2.0, 0.5, 0.0]
+
     async def test_what_can_not_be_read_is_told_and_stops_nothing(
         self, world: World, make_pool: Callable[..., Any]
     ) -> None:
