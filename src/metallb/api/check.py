@@ -57,7 +57,7 @@ _TYPES: Final[dict[type, str]] = {
 _BITS: Final = {"int32": 32, "int64": 64}
 _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _SHOWN: Final = 60
-_SECRET: Final = frozenset({"password"})
+_SECRET: Final = frozenset({"password", "passwordSecret"})
 
 
 class Broken(NamedTuple):

@@ -17,7 +17,8 @@ from metallb.cli.objects import Reader, Written
 from metallb.config.backends import Backend
 from metallb.config.build import Snapshot, build
 from metallb.config.change import FIELDS, Change
-from metallb.config.errors import ConfigError, ObjectName
+from metallb.config.errors import ObjectName
+from metallb.config.judging import refuses
 from metallb.config.selectors import Labels
 from metallb.config.surroundings import NodeFacts, ServiceFacts, Surroundings
 from metallb.config.tables import Tables
@@ -146,7 +147,7 @@ class _Judged:
             culprit = self._written.get(error.object)
             concerned = culprit is not None or any(each in self._written for each in error.others)
             if concerned or error not in known:
-                severity: Severity = "error" if _refuses(error) else "transient"
+                severity: Severity = "error" if refuses(error) else "transient"
                 yield of_error(error, culprit.document if culprit else None, severity)
             else:
                 noted = replace(error, rule=f"{error.rule} (in the cluster already, whatever the files say)")
@@ -192,11 +193,6 @@ class _Judged:
             nodes={each.name: NodeFacts.of(each) for each in every if isinstance(each, Node)},
             services={each.key: ServiceFacts.of(each) for each in every if isinstance(each, Service)},
         )
-
-
-def _refuses(error: ConfigError) -> bool:
-    """As the webhooks: what has a colon is meant to be a community, no name of one that may yet come."""
-    return not error.transient or (error.field.startswith("spec.communities[") and ":" in error.value)
 
 
 def _labels(objects: Objects, kind: type[Namespace | Node]) -> dict[str, Labels]:

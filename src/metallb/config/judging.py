@@ -57,12 +57,12 @@ def decide(change: Change, tables: Tables, search: Search, namespace: str) -> Ve
         in_use = _in_use(change, tables)
         return Verdict(in_use) if in_use else Verdict((), bounded(foresee(tables, change)))
     errors = search(change, change.after)
-    wrong = [error for error in errors if _refuses(error)]
+    wrong = [error for error in errors if refuses(error)]
     if wrong:
         known = set(search(change, change.before))
         if new := tuple(error for error in wrong if error not in known):
             return Verdict(new)
-    waiting = [str(error) for error in errors if not _refuses(error) and error.object == change.object]
+    waiting = [str(error) for error in errors if not refuses(error) and error.object == change.object]
     return Verdict((), bounded([*waiting, *foresee(tables, change)]))
 
 
@@ -73,7 +73,7 @@ def _with(snapshot: Snapshot, change: Change, resource: Resource | None) -> Snap
     return replace(snapshot, secrets=None, **fields)
 
 
-def _refuses(error: ConfigError) -> bool:
+def refuses(error: ConfigError) -> bool:
     """Whether an error is more than waiting. What has a colon is meant to be a community, no name (spec/crds.md 11)."""
     return not error.transient or (error.field.startswith("spec.communities[") and ":" in error.value)
 
