@@ -48,6 +48,10 @@ async def patch_metallb(cluster: Any, spec: dict[str, Any]) -> None:
     )
 
 
+def addresses_of(service: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(entry["ip"] for entry in service["status"].get("loadBalancer", {}).get("ingress", []))
+
+
 async def condition(cluster: Any, kind: str) -> dict[str, Any]:
     found = await cluster.get("metallb", "metallb", NAMESPACE)
     return next(each for each in found["status"]["conditions"] if each["type"] == kind)
@@ -103,13 +107,18 @@ class Crowd:
     async def addresses(self) -> dict[str, tuple[str, ...]]:
         """Of those that have one."""
         services = await self._cluster.items("services", "default", "-l", f"crowd={self._name}")
-        shown = {
-            each["metadata"]["name"]: tuple(
-                entry["ip"] for entry in each["status"].get("loadBalancer", {}).get("ingress", [])
-            )
-            for each in services
-        }
+        shown = {each["metadata"]["name"]: addresses_of(each) for each in services}
         return {name: ips for name, ips in shown.items() if ips}
+
+    async def first(self, count: int) -> dict[str, tuple[str, ...]]:
+        """Addresses at the very moment at which so many have one: kubectl would be too slow."""
+        async with asyncio.timeout(20):
+            while True:
+                listed = await self._api.list(SERVICES, "default", label_selector=f"crowd={self._name}")
+                found = {each["metadata"]["name"]: addresses_of(each) for each in listed.items}
+                shown = {name: ips for name, ips in found.items() if ips}
+                if len(shown) >= count:
+                    return shown
 
     async def some(self, count: int, timeout_s: float = 30.0) -> dict[str, tuple[str, ...]]:
         """Their addresses, once so many have one."""
@@ -235,6 +244,67 @@ async def test_an_api_server_that_pauses_amid_assignment_costs_only_time(
         cluster.lab.resume("apiserver")
     await creating
     nothing_moved(before, await many.some(150))
+
+
+async def test_an_api_server_killed_amid_assignment_comes_back_to_the_same_addresses(
+    cluster: Any, crowd: Callable[[str, int], Crowd]
+) -> None:
+    """What it told before it died is still so; what it did not tell, the controller finds out."""
+    await cluster.kubectl("delete", "ipaddresspool", "-n", NAMESPACE, "crowd")
+    many = crowd("restarted", 150)
+    await many.create()
+    await cluster.apply(pool("crowd", "198.19.0.0/20"))
+    before = await many.first(20)
+    cluster.lab.kill("apiserver")
+    assert len(before) < 150, "it was too late to be amid anything"
+    died = time.monotonic()
+    await cluster.lab.start()
+    back = time.monotonic() - died
+    nothing_moved(before, await many.some(150))
+    assert time.monotonic() - died < back + HANDOVER_S + 5.0, "the controller is back at work within moments"
+
+
+async def test_reset_connections_to_the_api_server_cost_nothing(
+    cluster: Any, crowd: Callable[[str, int], Crowd]
+) -> None:
+    many = crowd("reset", 100)
+    creating = asyncio.ensure_future(many.create())
+    before = await many.some(10)
+    for _ in range(3):
+        cluster.lab.reset("control-1", 6443)
+        await asyncio.sleep(0.3)
+    await creating
+    nothing_moved(before, await many.some(100))
+
+
+async def test_a_rollout_of_the_controller_moves_nothing_and_hands_over_within_five_seconds(
+    cluster: Any, crowd: Callable[[str, int], Crowd]
+) -> None:
+    """Two are there at once, twice: the Lease says which of them works."""
+    many = crowd("rolled", 150)
+    was = await leader(cluster)
+    creating = asyncio.ensure_future(many.create())
+    before = await many.some(10)
+    await cluster.kubectl("rollout", "restart", "-n", NAMESPACE, "deployment/controller")
+    handed = asyncio.ensure_future(handover(cluster, was))
+    await creating
+    nothing_moved(before, await many.some(150))
+    assert await handed < HANDOVER_S
+    await cluster.kubectl("rollout", "status", "-n", NAMESPACE, "deployment/controller", "--timeout=30s")
+
+
+async def handover(cluster: Any, was: str) -> float:
+    """For how long nobody led after one that is asked to go, in seconds, as far as the Lease tells."""
+    gone = None
+    while True:
+        lease = await cluster.get("lease", "metallb-controller", NAMESPACE)
+        holder = lease["spec"].get("holderIdentity", "")
+        if not holder.startswith(f"{was}_") and gone is None:
+            gone = time.monotonic()
+        if holder and not holder.startswith(f"{was}_"):
+            assert gone is not None
+            return time.monotonic() - gone
+        await asyncio.sleep(0.05)
 
 
 async def test_what_can_not_be_had_is_said_on_each_service(cluster: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -14,12 +15,14 @@ from enum import Enum
 from kubelab.cluster import Cluster, Host, Plan
 from kubelab.objects import Json
 from kubelab.places import PlaceError, containers, find_container, machine_files, way_to_wire
-from kubelab.processes import STOPPED, Process, ProcessTable
-from kubelab.state import Layout, Record
+from kubelab.processes import STOPPED, ZOMBIE, Process, ProcessTable
+from kubelab.state import Layout, ProcessRecord, Record
 
 SHARE_STEPS = 1_000_000
 """A share of dropped packets is told to the kernel in parts of this."""
 _TABLE = "drop-"
+_DEATH_S = 2.0
+"""How long the kernel may take to end a process."""
 _ROUNDS = 20
 """How often to look again for processes that were started while others were signalled."""
 
@@ -141,7 +144,7 @@ def drop_rules(port: str, share: float, direction: Direction) -> str:
 
 
 def kill(scene: Scene, target: str) -> list[Process]:
-    """Kill a process, a pod's processes, or a node's agent and all its pods; answers what was killed.
+    """Kill a process, a pod's processes, or a node's agent and all its pods; answers what was killed, once it is dead.
 
     Raises:
         PlaceError: there is no such process.
@@ -167,11 +170,21 @@ def resume(scene: Scene, target: str) -> list[Process]:
     return _signal_all(scene, target, signal.SIGCONT)
 
 
-def start(scene: Scene) -> list[str]:
-    """Have the lab start its own processes that have ended, e.g. by `kill`; answers which. They are not ready yet."""
-    ended = [name for name, process in scene.record.processes.items() if process.code is not None]
+def start(scene: Scene) -> dict[str, int]:
+    """Have the lab start its own processes that have ended, e.g. by `kill`. They are not ready yet.
+
+    Answers which, with the ids that they had in the lab's record.
+    """
+    table = ProcessTable.read(scene.init_pid)
+    ended = {name: process.pid for name, process in scene.record.processes.items() if not _runs(process, table)}
     os.kill(scene.init_pid, signal.SIGUSR1)
     return ended
+
+
+def _runs(process: ProcessRecord, table: ProcessTable) -> bool:
+    """Whether it runs: the record may be a moment behind."""
+    found = table.find(process.pid) if process.code is None else None
+    return found is not None and found.state != ZOMBIE
 
 
 def reset(scene: Scene, machine: str, port: int) -> int:
@@ -272,13 +285,28 @@ def _signal_all(scene: Scene, target: str, number: signal.Signals) -> list[Proce
         new = [each for each in _found(scene, target, done) if each.pid not in done]
         for process in new:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, number)
+                _signal(process.pid, number)
             done[process.pid] = process
         if not new:
             break
     if not done:
         raise PlaceError(f"no process of {target!r} runs")
     return list(done.values())
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """Signal a process; one that is to die is dead when this returns.
+
+    Raises:
+        ProcessLookupError: it is gone already.
+    """
+    handle = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(handle, number)
+        if number == signal.SIGKILL:
+            select.select([handle], [], [], _DEATH_S)
+    finally:
+        os.close(handle)
 
 
 def _found(scene: Scene, target: str, done: dict[int, Process]) -> list[Process]:

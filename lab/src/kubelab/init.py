@@ -255,6 +255,7 @@ class Init:
         """Start every component that has ended."""
         if self._supervisor is None or self._record.phase != "running":
             return
+        self._supervisor.reap()
         for running in list(self._supervisor.running.values()):
             if running.code is not None:
                 self._supervisor.start(running.component)

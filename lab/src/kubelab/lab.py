@@ -333,7 +333,7 @@ class Lab:
         Raises:
             TimeoutError: one is not, in that time.
         """
-        ended = {name: self.record.processes[name].pid for name in faults.start(self.scene)}
+        ended = faults.start(self.scene)
         async with asyncio.timeout(timeout_s):
             while not all(self._is_back(*each) for each in ended.items()):  # noqa: ASYNC110  # another process writes it
                 await asyncio.sleep(_LOOK_S)

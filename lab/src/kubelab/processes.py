@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STOPPED = "T"
+ZOMBIE = "Z"
 
 
 @dataclass(frozen=True, slots=True)
