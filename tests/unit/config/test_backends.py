@@ -10,6 +10,7 @@ import pytest
 from metallb.api.core import LabelSelector, LabelSelectorRequirement
 from metallb.config import backends
 from metallb.config.backends import REFUSED, Backend, Feature, refuses
+from metallb.config.blame import MOST
 from metallb.config.build import Snapshot, build
 from metallb.config.errors import ObjectName
 
@@ -239,6 +240,11 @@ class TestPeersThatShareANode:
         assert found[0].rule == (
             "is the router of BGPPeer metallb-system/b too, and backend frr has one session with it on a node"
         )
+
+    def test_many_conflicts_of_one_field_are_told_in_part(self, make_peer: Callable[..., Any]) -> None:
+        found = build(Snapshot(peers=tuple(make_peer(f"peer{n:02}") for n in range(30)), backend="frr")).errors
+        last = [error.others[0].name for error in found if error.object.name == "peer29"]
+        assert last == [f"peer{n:02}" for n in range(MOST)]
 
 
 def test_a_backend_that_is_unknown_refuses_nothing() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 
 from metallb.api import v1beta1
 from metallb.api.core import LabelSelector, LabelSelectorRequirement, ObjectMeta
-from metallb.api.net import Address, InterfaceName, Range
+from metallb.api.net import BITS, Address, InterfaceName, Range
 from metallb.config.build import Build, Snapshot, build
 from metallb.config.errors import ConfigError, ObjectName
 from metallb.config.model import Config, NodePreference, Pool
+from metallb.config.pools import shortest_prefix
 from metallb.config.selectors import parse
 
 POOL = ObjectName("IPAddressPool", "metallb-system", "first")
@@ -389,6 +391,18 @@ class TestOverlaps:
         ]
         everything = [value for each in ranges for r in each for value in range(r.first, r.last + 1)]
         assert (build(Snapshot(pools)).config is None) is (len(everything) != len(set(everything)))
+
+
+@given(st.sampled_from([4, 6]), st.data())
+def test_the_widest_block_is_that_of_the_fewest_that_make_up_a_range(
+    family: Literal[4, 6], data: st.DataObject
+) -> None:
+    largest = (1 << BITS[family]) - 1
+    first = data.draw(st.integers(0, largest) | st.integers(0, 300))
+    last = data.draw(st.integers(first, min(first + 300, largest)) | st.integers(first, largest))
+    ends = [ipaddress.ip_address(str(Address(family, each))) for each in (first, last)]
+    networks: Any = ipaddress.summarize_address_range(*ends)  # type: ignore[type-var]
+    assert shortest_prefix(Range(family, first, last)) == min(each.prefixlen for each in networks)
 
 
 class TestServiceAllocation:
