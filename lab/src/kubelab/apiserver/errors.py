@@ -59,7 +59,8 @@ def _details(resource: GroupResource, name: str = "", **more: Any) -> Object:
         details["name"] = name
     if resource.group:
         details["group"] = resource.group
-    details["kind"] = resource.resource
+    if resource.resource:
+        details["kind"] = resource.resource
     return details | more
 
 

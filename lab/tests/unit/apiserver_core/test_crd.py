@@ -134,3 +134,38 @@ async def test_selectable_fields_select(ask: Any) -> None:
         await ask("POST", WIDGETS, body)
     found = (await ask("GET", f"{WIDGETS}?fieldSelector=spec.color%3Dred")).body["items"]
     assert [one["metadata"]["name"] for one in found] == ["a"]
+
+
+async def test_nothing_is_made_of_a_definition_that_is_going(ask: Any) -> None:
+    await ask("POST", CRDS, definition())
+    held = {"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "a", "finalizers": ["x.org/y"]}}
+    await ask("POST", WIDGETS, held)
+    await ask("DELETE", f"{CRDS}/widgets.example.org")
+    answer = await ask("POST", WIDGETS, held | {"metadata": {"name": "b"}})
+    why = "create not allowed while custom resource definition is terminating"
+    assert (answer.status, answer.body["message"]) == (405, why)
+    assert (await ask("PATCH", f"{WIDGETS}/a", {"metadata": {"finalizers": None}}, content_type=MERGE)).status == 200
+    assert (await ask("GET", f"{CRDS}/widgets.example.org")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (-1, "Invalid value: -1: should be a non-negative integer"),
+        (2**31, "Invalid value: 2147483648: should be less than or equal to 2147483647"),
+        (True, "Invalid value: 0: .spec.size accessor error: true is of the type bool, expected int64"),
+        ("3", "Invalid value: 0: .spec.size accessor error: 3 is of the type string, expected int64"),
+        (3, ""),
+        (None, ""),
+    ],
+)
+async def test_numbers_that_scale_reads_are_numbers(ask: Any, value: Any, why: str) -> None:
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    scale = {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}
+    await ask("POST", CRDS, definition(versions=versions(schema=schema, subresources={"scale": scale})))
+    body = {"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"size": value}}
+    answer = await ask("POST", WIDGETS, body)
+    if not why:
+        assert answer.status == 201
+    else:
+        assert [(one["field"], one["message"]) for one in answer.body["details"]["causes"]] == [(".spec.size", why)]

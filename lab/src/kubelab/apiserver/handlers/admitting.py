@@ -11,7 +11,8 @@ from typing import Final
 
 from kubelab.apiserver import conversion
 from kubelab.apiserver.builtin import fields
-from kubelab.apiserver.errors import ApiError, conflict
+from kubelab.apiserver.crd import CRDS
+from kubelab.apiserver.errors import ApiError, conflict, method_not_allowed
 from kubelab.apiserver.handlers import asking, converting, writing
 from kubelab.apiserver.handlers.writing import Written
 from kubelab.apiserver.state import Call
@@ -33,6 +34,7 @@ async def create(call: Call, obj: Object, *, owned: bool = False) -> Written:
     Raises:
         ApiError: 400, 403, 404, 409 or 422; what a webhook says; 500, one can't be asked.
     """
+    _check_served(call)
     obj = writing.begin_create(call, obj, owned=owned)
     hooks = call.state.hooks()
     if hooks.mutating:
@@ -98,11 +100,17 @@ def _check_current(call: Call, old: Stored) -> None:
 
 
 def _check_served(call: Call) -> None:
-    """A definition that went while a webhook was asked takes its objects with it."""
+    """A definition that goes takes its objects with it: none are made any more, not even after a webhook's thinking."""
     resource = call.resource
-    served = call.state.registry.find(resource.group, resource.version, resource.resource)
-    if resource.custom is not None and served is None:
+    if resource.custom is None:
+        return
+    definition = call.state.storage.get(CRDS, "", resource.custom.definition)
+    if definition is None:
         raise ApiError(404, "NotFound", "the server could not find the requested resource", {})
+    if definition["metadata"].get("deletionTimestamp"):
+        refused = method_not_allowed(resource.group_resource)
+        refused.message = "create not allowed while custom resource definition is terminating"
+        raise refused
 
 
 async def _shown(call: Call, written: Written) -> Written:

@@ -13,6 +13,7 @@ from kubelab.apiserver.builtin import admission
 from kubelab.apiserver.errors import ApiError, FieldError, already_exists, conflict, invalid
 from kubelab.apiserver.patching import managed
 from kubelab.apiserver.resources import Context
+from kubelab.apiserver.scale_rules import scale_errors
 from kubelab.apiserver.schema import default, prune, rules, validate
 from kubelab.apiserver.schema.model import MISSING
 from kubelab.apiserver.state import Call
@@ -143,6 +144,8 @@ def custom_errors(call: Call, obj: Object, old: Object | None) -> list[FieldErro
     before = MISSING if old is None else old
     found = validate.validate_values(schema, obj, old=before)
     found += validate.validate_lists(schema, obj, old=before)
+    if call.resource.custom.scale is not None:
+        found += scale_errors(obj, call.resource.custom.scale)
     if call.resource.custom.ruled:
         found += rules.check_rules(call.state.rules, schema, obj, old, found)
     return found
