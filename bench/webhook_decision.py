@@ -124,6 +124,7 @@ def changes(*, wide: bool) -> Iterator[tuple[str, Any, Any]]:
     yield "pool created, overlaps", None, make("IPAddressPool", "new", {"addresses": ["10.1.1.0/24"]})
     yield "pool shrinks", pool(7), pool(7, half=True)
     yield "pool deleted", pool(7), None
+    yield "pool of all deleted", make("IPAddressPool", "huge", {"addresses": ["10.0.0.0/8"]}), None
     yield "L2 created", None, layer2(ADVERTISEMENTS, wide=wide)
     yield "L2 looks elsewhere", layer2(7, wide=wide), layer2(7, wide=False, ipAddressPools=["pool-9"], **on_node(3))
     yield "L2 deleted", layer2(7, wide=wide), None

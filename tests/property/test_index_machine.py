@@ -279,7 +279,7 @@ class Followed(RuleBasedStateMachine):
 
 
 TestFollowed = Followed.TestCase
-TestFollowed.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestFollowed.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
 def admit(order: list[Any], backend: Any) -> list[tuple[ObjectName, Verdict]]:
@@ -295,7 +295,7 @@ def admit(order: list[Any], backend: Any) -> list[tuple[ObjectName, Verdict]]:
     return verdicts
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(resources(), max_size=8, unique_by=name_of), BACKENDS, st.randoms(use_true_random=False))
 def test_a_valid_set_is_accepted_in_every_order_and_of_one_in_conflict_a_later_object_is_refused(
     objects: list[Any], backend: Any, chance: Any

@@ -179,16 +179,22 @@ class Spans(Generic[Key]):
 
     def overlapping(self, wanted: Range) -> Iterator[tuple[Range, Key]]:
         """Every range that shares an address with the wanted one, and whose it is, by first address."""
-        sizes = self._sizes[wanted.family]
-        if not sizes:
-            return
-        start = bisect_left(self._sorted, (wanted.family, wanted.first - max(sizes) + 1))
-        for position in range(start, len(self._sorted)):
-            family, first, last, key = self._sorted[position]
-            if family != wanted.family or first > wanted.last:
-                return
+        for family, first, last, key in self._candidates(wanted):
             if last >= wanted.first:
                 yield Range(family, first, last), key
+
+    def owners(self, wanted: Range) -> set[Key]:
+        """Whose ranges share an address with the wanted one."""
+        return {key for _, _, last, key in self._candidates(wanted) if last >= wanted.first}
+
+    def _candidates(self, wanted: Range) -> list[tuple[Family, int, int, Key]]:
+        """All that begin before the wanted range ends, and not so long before it that none could reach it."""
+        sizes = self._sizes[wanted.family]
+        if not sizes:
+            return []
+        start = bisect_left(self._sorted, (wanted.family, wanted.first - max(sizes) + 1))
+        end = bisect_left(self._sorted, (wanted.family, wanted.last + 1))
+        return self._sorted[start:end]
 
 
 def _narrowest(selector: Selector) -> Requirement | None:

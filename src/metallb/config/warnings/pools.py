@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from metallb.api.net import Address, Range, ServiceKey
 from metallb.api.v1beta1 import IPAddressPool
 from metallb.config.change import Change
 from metallb.config.errors import ObjectName
 from metallb.config.lookup import Spans
-from metallb.config.model import Pool
+from metallb.config.model import Pool, ServiceAllocation
 from metallb.config.pools import parse_pool
 from metallb.config.reach import readable
 from metallb.config.tables import Tables
 from metallb.config.warnings.sentences import count, few
 
 Key = TypeVar("Key", str, ServiceKey)
+
+_NO_RULES: Final = (False, None)
 
 
 def of_pool(tables: Tables, change: Change) -> list[str]:
@@ -42,16 +44,7 @@ def _parsed(tables: Tables, pool: object) -> Pool | None:
 def _lost_addresses(tables: Tables, name: ObjectName, before: Pool | None, after: Pool | None) -> Iterator[str]:
     if before is None:
         return
-    gone, shut_out = set(), set()
-    for key in tables.holders(_touched(before, after)):
-        facts = tables.services[key]
-        held = [address for address in facts.held if address in before]
-        if not held or not before.admits(key.namespace, facts.labels):
-            continue
-        if after is None or not all(address in after for address in held):
-            gone.add(str(key))
-        elif not after.admits(key.namespace, facts.labels):
-            shut_out.add(str(key))
+    gone, shut_out = _losers(tables, before, after)
     if gone:
         yield f"{name}: {count(gone, 'Service')} would lose their address: {few(gone)}; move them first"
     if shut_out:
@@ -61,11 +54,29 @@ def _lost_addresses(tables: Tables, name: ObjectName, before: Pool | None, after
         )
 
 
-def _touched(before: Pool, after: Pool | None) -> Iterable[Range]:
-    """Ranges of the pool before, of which Services may lose addresses."""
-    if after is None or after.avoid_buggy_ips != before.avoid_buggy_ips or after.allocation != before.allocation:
-        return before.ranges
-    return [gone for each in before.ranges for gone in _without(each, after.ranges)]
+def _losers(tables: Tables, before: Pool, after: Pool | None) -> tuple[set[ServiceKey], set[ServiceKey]]:
+    """Services whose addresses go, and Services that are admitted no more."""
+    left = () if after is None else after.ranges
+    removed = [gone for each in before.ranges for gone in _without(each, left)]
+    other_rules = after is not None and _rules(after) != _rules(before)
+    if _rules(before) == _NO_RULES and not other_rules:
+        return tables.holders(removed), set()  # also of thousands, without a look at each
+    gone, shut_out = set(), set()
+    for key in tables.holders(before.ranges if other_rules else removed):
+        facts = tables.services[key]
+        held = [address for address in facts.held if address in before]
+        if not held or not before.admits(key.namespace, facts.labels):
+            continue
+        if after is None or not all(address in after for address in held):
+            gone.add(key)
+        elif not after.admits(key.namespace, facts.labels):
+            shut_out.add(key)
+    return gone, shut_out
+
+
+def _rules(pool: Pool) -> tuple[bool, ServiceAllocation | None]:
+    """What may keep a Service from an address of the pool's ranges."""
+    return pool.avoid_buggy_ips, pool.allocation
 
 
 def _without(whole: Range, taken: Iterable[Range]) -> Iterator[Range]:

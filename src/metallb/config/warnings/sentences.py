@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Final
+from heapq import nsmallest
+from typing import Final, TypeVar
+
+from metallb.api.net import ServiceKey
+
+Name = TypeVar("Name", str, ServiceKey)
 
 LONGEST: Final = 250
 """Characters of one sentence; API servers may cut after 256."""
@@ -14,10 +19,10 @@ NAMED: Final = 5
 _LONGEST_LIST: Final = 100
 
 
-def few(names: Collection[str]) -> str:
-    """`a, b, c, d, e and 7 more`; in order."""
+def few(names: Collection[Name]) -> str:
+    """`a, b, c, d, e and 7 more`: the first ones, in order."""
     shown: list[str] = []
-    for name in sorted(names)[:NAMED]:
+    for name in map(str, nsmallest(NAMED, names)):
         if shown and sum(map(len, shown)) + len(name) > _LONGEST_LIST:
             break
         shown.append(name)
