@@ -1,11 +1,11 @@
-"""Gossip on the network: datagrams, streams and the timer of `protocols.swim` (spec/speaker.md 3).
+"""Gossip on the network, and signs of life in it: datagrams, streams and timers for `protocols.swim` and `heartbeat`.
 
-    gossip = Gossip(name, address, port, framing, settings, changed)
+    gossip = Gossip(name, endpoint, framing, settings, changed)
     async with gossip:
         gossip.join([address, ...])
-        gossip.present
+        gossip.live
 
-Nothing that comes from the network raises; what can't be read is counted and dropped.
+Nothing that comes from the network raises; what can't be read is counted and dropped. Source: spec/speaker.md 3.
 """
 
 from __future__ import annotations
@@ -15,10 +15,15 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from metallb.api.net import Address
+from metallb.protocols.heartbeat import packet as beats
+from metallb.protocols.heartbeat import watch as w
+from metallb.protocols.heartbeat.errors import DecodeError as NoBeatError
+from metallb.protocols.heartbeat.watch import Watch
 from metallb.protocols.swim import membership as m
 from metallb.protocols.swim import packet
 from metallb.protocols.swim.errors import DecodeError
@@ -46,7 +51,15 @@ Changed = Callable[[], None]
 class Gossip(asyncio.DatagramProtocol):
     """One member on the network, between `async with` and its end; leaving says good-bye."""
 
-    def __init__(self, name: str, listen: Endpoint, framing: Framing, settings: Settings, changed: Changed) -> None:
+    def __init__(
+        self,
+        name: str,
+        listen: Endpoint,
+        framing: Framing,
+        settings: Settings,
+        changed: Changed,
+        doubted: Changed = lambda: None,
+    ) -> None:
         """Does not listen yet.
 
         Args:
@@ -54,7 +67,8 @@ class Gossip(asyncio.DatagramProtocol):
             listen: where, and what others are told.
             framing: encryption and compression.
             settings: how fast.
-            changed: called after each change of `present`.
+            changed: called after each change of `live`.
+            doubted: called when others did not hear us for a while: they may have taken over our addresses.
 
         Attributes:
             dropped: how many datagrams and streams could not be read, by reason.
@@ -64,9 +78,13 @@ class Gossip(asyncio.DatagramProtocol):
         self._framing = framing
         self._settings = settings
         self._changed = changed
+        self._doubted = doubted
         overhead = OVERHEAD if framing.keyring is not None else 0
-        self._machine = Membership(name, listen, settings, secrets.randbelow, overhead=overhead)
+        self._machine = Membership(name, listen, settings, secrets.randbelow, meta=beats.CAPABILITY, overhead=overhead)
         self._driver: Driver[m.Input, m.Output] | None = None
+        self._watch = Watch(name, secrets.randbits(64))
+        self._beats: Driver[w.Input, w.Output] | None = None
+        self._beat_framing = replace(framing, compress=False)
         self._transport: asyncio.DatagramTransport | None = None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,8 +94,13 @@ class Gossip(asyncio.DatagramProtocol):
 
     @property
     def present(self) -> frozenset[str]:
-        """Names of the nodes with a living speaker, as far as we know; a suspect is taken for living."""
+        """Names of the members; a suspect is one."""
         return self._machine.present
+
+    @property
+    def live(self) -> frozenset[str]:
+        """Names of the nodes with a living speaker: members that are not silent."""
+        return self._machine.present - self._watch.silent
 
     async def __aenter__(self) -> Self:
         """Listens and takes part.
@@ -93,6 +116,7 @@ class Gossip(asyncio.DatagramProtocol):
         except OSError:
             self._server.close()
             raise
+        self._beats = Driver(self._watch, self._perform_beat)
         self._driver = Driver(self._machine, self._perform)
         self._driver.start(self._machine.start)
         return self
@@ -114,8 +138,9 @@ class Gossip(asyncio.DatagramProtocol):
 
     def close(self) -> None:
         """Stops at once."""
-        if self._driver is not None:
-            self._driver.close()
+        for driver in (self._driver, self._beats):
+            if driver is not None:
+                driver.close()
         if self._transport is not None:
             self._transport.close()
         if self._server is not None:
@@ -145,7 +170,10 @@ class Gossip(asyncio.DatagramProtocol):
             return
         sender = Endpoint(Address.parse(addr[0]).pack(), addr[1])
         for message in messages:
-            self._feed(m.Heard(sender, message))
+            if isinstance(message, packet.User):
+                self._hear_beat(message.data)
+            else:
+                self._feed(m.Heard(sender, message))
 
     def error_received(self, exc: Exception) -> None:
         """The kernel says that an earlier datagram did not arrive: its receiver's silence tells the same."""
@@ -167,10 +195,10 @@ class Gossip(asyncio.DatagramProtocol):
                 self._reply(stream, message)
             case Joined(name, endpoint):
                 _log.info("a speaker joined", node=name, address=str(Address.unpack(endpoint.address)))
-                self._changed()
+                self._members_changed()
             case Gone(name, left):
                 _log.info("a speaker left" if left else "a speaker is dead", node=name)
-                self._changed()
+                self._members_changed()
             case Conflict(name, known, claimed):
                 _log.warn(
                     "two speakers use the name of one node: the first is kept",
@@ -178,6 +206,40 @@ class Gossip(asyncio.DatagramProtocol):
                     address=str(Address.unpack(known.address)),
                     claimed=str(Address.unpack(claimed.address)) if len(claimed.address) in {4, 16} else "",
                 )
+
+    def _members_changed(self) -> None:
+        """Who speaks it sends and expects signs of life; the others are gossip's alone."""
+        members, me = self._machine.roster.members.values(), self._machine.roster.me
+        able = frozenset(
+            each.name for each in members if each.is_present and each.meta == beats.CAPABILITY and each.name != me
+        )
+        if self._beats is not None:
+            self._beats.feed(w.Members(able))
+        self._changed()
+
+    def _hear_beat(self, data: bytes) -> None:
+        try:
+            beat = beats.decode(data)
+        except NoBeatError as error:
+            self._drop(error.code)
+            return
+        if self._beats is not None:
+            self._beats.feed(w.Heard(beat))
+
+    def _perform_beat(self, output: w.Output) -> None:
+        match output:
+            case w.Send(to, beat):
+                member = self._machine.roster.members.get(to)
+                if member is not None:
+                    message = packet.encode(packet.User(beat.encode()))
+                    data = self._beat_framing.datagram(message, os.urandom(NONCE_SIZE), checksum=True)
+                    self._send(member.endpoint, data)
+            case w.Silence(names):
+                _log.info("speakers that are not heard", nodes=sorted(names))
+                self._changed()
+            case w.Doubted(watcher):
+                _log.info("another speaker did not hear us", node=watcher)
+                self._doubted()
 
     def _send(self, to: Endpoint, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():

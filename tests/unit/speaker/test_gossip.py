@@ -15,7 +15,7 @@ from metallb.api.net import Address
 from metallb.protocols.swim.framing import Framing
 from metallb.protocols.swim.keyring import Keyring
 from metallb.protocols.swim.roster import Endpoint
-from metallb.protocols.swim.settings import LAN
+from metallb.protocols.swim.settings import LAN, Settings
 from metallb.speaker.gossip import Gossip
 
 PORT = 17946
@@ -32,9 +32,9 @@ class Net:
         self.changed = asyncio.Event()
         self.stack = contextlib.AsyncExitStack()
 
-    async def member(self, number: int, framing: Framing = KEYED) -> Gossip:
+    async def member(self, number: int, framing: Framing = KEYED, settings: Settings = FAST) -> Gossip:
         listen = Endpoint(Address.parse(f"{NET}.{number}").pack(), PORT)
-        return await self.stack.enter_async_context(Gossip(f"n{number}", listen, framing, FAST, self.changed.set))
+        return await self.stack.enter_async_context(Gossip(f"n{number}", listen, framing, settings, self.changed.set))
 
     async def until(self, met: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
@@ -63,6 +63,20 @@ async def test_members_find_each_other_and_miss_one_that_dies(framing: Framing) 
         await world.until(lambda: all(member.present == {"n1", "n2", "n3"} for member in members))
         members[0].close()
         await world.until(lambda: all(member.present == {"n2", "n3"} for member in members[1:]))
+
+
+async def test_a_member_that_falls_silent_is_not_live_long_before_gossip_knows() -> None:
+    async with net() as world:
+        members = [await world.member(number, settings=LAN) for number in (1, 2, 3)]
+        for member in members:
+            member.join(addresses(1, 2, 3))
+        await world.until(lambda: all(member.live == {"n1", "n2", "n3"} for member in members))
+        await asyncio.sleep(0.3)  # a sign of life each way, before which nobody is watched
+        members[0].close()
+        started = asyncio.get_running_loop().time()
+        await world.until(lambda: all(member.live == {"n2", "n3"} for member in members[1:]))
+        assert asyncio.get_running_loop().time() - started < 2
+        assert all(member.present == {"n1", "n2", "n3"} for member in members[1:])
 
 
 async def test_a_good_bye_is_heard_at_once() -> None:

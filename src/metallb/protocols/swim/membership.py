@@ -121,7 +121,16 @@ Output = Send | Exchange | Reply | Event
 class Membership:
     """One member. Never raises for what others send."""
 
-    def __init__(self, name: str, endpoint: Endpoint, settings: Settings, draw: Draw, *, overhead: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        endpoint: Endpoint,
+        settings: Settings,
+        draw: Draw,
+        *,
+        meta: bytes | None = None,
+        overhead: int = 0,
+    ) -> None:
         """Takes no part before `start`.
 
         Args:
@@ -129,9 +138,10 @@ class Membership:
             endpoint: where others reach this member.
             settings: how fast.
             draw: chance.
+            meta: what others are told of this member beside its name; up to 512 bytes.
             overhead: bytes by which encryption lengthens a datagram.
         """
-        self.roster = Roster(name, endpoint, settings, draw)
+        self.roster = Roster(name, endpoint, settings, draw, meta)
         self._settings = settings
         self._draw = draw
         self._room = settings.datagram_size - overhead

@@ -90,6 +90,7 @@ class Roster:
     endpoint: Endpoint
     settings: Settings
     draw: Draw
+    meta: bytes | None = None
     news: Broadcasts = field(init=False)
     members: dict[str, Member] = field(default_factory=dict)
     suspicions: dict[str, Suspicion] = field(default_factory=dict)
@@ -104,7 +105,7 @@ class Roster:
     def start(self, now: float) -> list[Event]:
         """Takes part from now on."""
         self.incarnation += 1
-        own = Member(self.me, self.endpoint, self.incarnation, State.ALIVE, now, None, packet.VERSIONS)
+        own = Member(self.me, self.endpoint, self.incarnation, State.ALIVE, now, self.meta, packet.VERSIONS)
         self.members[self.me] = own
         self._tell_alive(own)
         return [Joined(self.me, self.endpoint)]
