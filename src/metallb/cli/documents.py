@@ -151,15 +151,18 @@ def read_text(file: str, text: str) -> list[Document]:
 
 
 def _members(document: Document) -> Iterator[Document]:
+    """The object, or those of a list. What a list of one kind (`IPAddressPoolList`) has is of that kind."""
     value = document.value
-    if isinstance(value, dict) and value.get("kind") == "List" and isinstance(value.get("items"), list):
-        for position, item in enumerate(value["items"]):
-            root = (*document.root, "items", position)
-            yield from _members(
-                Document(document.file, document.index, item, root, document.lines, _within(document.repeated, root))
-            )
-    elif value is not None:
-        yield document
+    if not isinstance(value, dict) or not str(value.get("kind", "")).endswith("List") or "items" not in value:
+        yield from () if value is None else (document,)
+        return
+    kind = str(value["kind"]).removesuffix("List")
+    told = {"apiVersion": value.get("apiVersion"), "kind": kind} if kind else {}
+    for position, item in enumerate(value["items"] if isinstance(value["items"], list) else ()):
+        root = (*document.root, "items", position)
+        whole = told | item if isinstance(item, dict) else item
+        repeated = _within(document.repeated, root)
+        yield from _members(Document(document.file, document.index, whole, root, document.lines, repeated))
 
 
 def _within(paths: tuple[FieldPath, ...], root: FieldPath) -> tuple[FieldPath, ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Final, cast
 
 from msgspec import structs
 
 from metallb.api.core import Namespace, Node, Secret, Service
 from metallb.api.rules import CONNECT_TIME_RANGE, CONNECT_TIME_WHOLE, NO_AGGREGATION_OF_SELECTED
+from metallb.api.v1beta1 import MetalLB
 from metallb.cli.documents import Document
 from metallb.cli.findings import Finding, Severity, finding, in_order, of_error
 from metallb.cli.objects import Reader, Written
@@ -24,6 +26,8 @@ from metallb.config.surroundings import NodeFacts, ServiceFacts, Surroundings
 from metallb.config.tables import Tables
 from metallb.config.together import Resource
 from metallb.config.warnings import foresee
+from metallb.operator.backend import refusal
+from metallb.operator.conditions import NAME, wrong_name
 
 Objects = dict[ObjectName, Any]
 """By name; each is of the model of its kind."""
@@ -82,10 +86,25 @@ def judge(documents: Sequence[Document], *, namespace: str, backend: Backend, pr
     findings += [finding("warning", note, document=None) for note in cluster.notes]
     judged = _Judged(first, cluster, namespace, backend)
     findings = _without_twins(findings, list(judged.errors()))
+    findings += chain.from_iterable(_installation(each) for each in first.values())
     at_fault = {(each.file, each.document, each.object) for each in findings if each.severity == "error"}
     findings += [each for each in judged.warnings() if (each.file, each.document, each.object) not in at_fault]
     roles = Counter(each.role for each in written)
     return Report(tuple(in_order(findings)), roles["judged"], roles["surrounding"], roles["ignored"])
+
+
+def _installation(written: Written) -> Iterator[Finding]:
+    """What the operator would say of a MetalLB resource."""
+    if written.name is None or not isinstance(written.resource, MetalLB):
+        return
+    if written.name.name != NAME:
+        rule = wrong_name(written.name.name).message
+        yield finding("error", rule, document=written.document, object_name=written.name, field="metadata.name")
+    told = refusal(written.resource.spec)
+    if told is not None:
+        severity: Severity = "error" if told.reason == "InvalidBackend" else "warning"
+        rule = told.message.removeprefix("spec.bgpBackend: ")
+        yield finding(severity, rule, document=written.document, object_name=written.name, field="spec.bgpBackend")
 
 
 def _without_twins(alone: Iterable[Finding], together: list[Finding]) -> list[Finding]:

@@ -85,6 +85,15 @@ def test_members_of_a_list_stand_for_themselves() -> None:
     assert found[1].line_of(("b", "c")) == 7
 
 
+def test_members_of_a_list_of_one_kind_need_not_say_it() -> None:
+    text = "kind: PoolList\napiVersion: x/v1\nitems: [{a: 1}, {kind: Other}, 5]\n---\nkind: PoolList\nitems:\n"
+    assert [each.value for each in read_text("f", text)] == [
+        {"apiVersion": "x/v1", "kind": "Pool", "a": 1},
+        {"apiVersion": "x/v1", "kind": "Other"},
+        5,
+    ]
+
+
 def test_lines_of_fields_and_of_what_is_not_written() -> None:
     document = read_text("f", "# first\na:\n  b:\n  - x\n  - y: 1\n---\nc: 1\n")[0]
     assert [document.line_of(path) for path in ((), ("a",), ("a", "b"), ("a", "b", 1, "y"), ("a", "b", 7), ("z",))] == [

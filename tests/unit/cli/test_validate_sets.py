@@ -21,6 +21,7 @@ from metallb.config.change import FIELDS, Change
 from metallb.config.errors import ObjectName
 from metallb.config.judging import judge as by_webhook
 from metallb.config.surroundings import Surroundings
+from metallb.operator.backend import DEPLOYABLE
 
 Json = dict[str, Any]
 NS = "metallb-system"
@@ -158,6 +159,20 @@ def test_a_name_in_the_shape_of_a_community_is_an_error_as_for_the_webhook() -> 
     values = [custom("BGPAdvertisement", "a", {"communities": ["1:2:3", "name"]}), pool("a", "192.0.2.0/24")]
     assert told(judged(values), "error") == [("0.yaml", "spec.communities[0]")]
     assert told(judged(values), "transient") == [("0.yaml", "spec.communities[1]")]
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "told"),
+    [
+        ("metallb", "native", []),
+        ("metallb", "bird", [("error", "spec.bgpBackend")]),
+        ("metallb", "frr", [] if "frr" in DEPLOYABLE else [("warning", "spec.bgpBackend")]),
+        ("other", "", [("error", "metadata.name")]),
+    ],
+)
+def test_of_an_installation_is_said_what_the_operator_would_say(name: str, backend: str, told: list[Any]) -> None:
+    found = judged([custom("MetalLB", name, {"bgpBackend": backend})]).findings
+    assert [(each.severity, each.field) for each in found] == told
 
 
 def test_findings_come_in_the_order_of_the_files() -> None:
