@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 from collections import Counter
@@ -39,7 +40,7 @@ from metallb.kube.lease import Leadership
 from metallb.kube.objects import Key
 from metallb.kube.observed import outcomes_of, requests_of
 from metallb.kube.reconciler import Failed, Outcome
-from metallb.kube.resources import COMMUNITIES, IP_ADDRESS_POOLS, NAMESPACES, SERVICES
+from metallb.kube.resources import COMMUNITIES, IP_ADDRESS_POOLS, NAMESPACES, SERVICES, Resource
 from metallb.kube.serving import HealthServer, MetricsServer
 from metallb.kube.store import Change
 from metallb.telemetry import logs
@@ -199,18 +200,20 @@ class Replica:
             config_judged=report.judged,
             observe=self._count,
         )
+        services = await self._writer(SERVICES)
+        pools = await self._writer(IP_ADDRESS_POOLS, self._settings.namespace)
         assignment = Assignment(lb_class=self._settings.lb_class)
         self._active = ServiceController(
             assignment,
             caches.services.store,
             lambda: caches.read(self._settings.bgp_type),
-            StatusWriter(self._client, SERVICES),
+            services,
             outlets,
         )
         self._counters = PoolStatus(
             assignment,
             caches.pools.store,
-            StatusWriter(self._client, IP_ADDRESS_POOLS),
+            pools,
             self._settings.namespace,
             outcomes_of(self._metrics, "poolstatus"),
         )
@@ -224,6 +227,13 @@ class Replica:
         finally:
             self._active = self._counters = None
             self._metrics.set(m.LEADER, 0, LEASE)
+
+    async def _writer(self, resource: Resource, namespace: str = "") -> StatusWriter:
+        """A writer that knows what we may do; where the API server does not say, the first write finds out."""
+        writer = StatusWriter(self._client, resource)
+        with contextlib.suppress(ApiError, CredentialsError):
+            await writer.settle(namespace)
+        return writer
 
     async def _catch_up(self) -> None:
         """Waits until no write of the leader before is missing in the cache."""
