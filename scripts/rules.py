@@ -14,7 +14,8 @@ from metallb.api.rules import RULES
 from metallb.api.schema import JsonSchema, Kind, object_schema
 from metallb.cli.documents import Document, read_text
 from metallb.cli.findings import Finding, Subject
-from metallb.cli.judging import judge
+from metallb.cli.judging import Present, judge
+from metallb.cli.objects import Reader
 from metallb.config.backends import REFUSED, Backend, Feature, refuses
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,17 +90,19 @@ def rules() -> list[Rule]:
 
 def found(rule: Rule) -> list[Finding]:
     """What is said about the last object of an example."""
-    manifests = list(documents(rule))
+    manifests = list(documents(rule["set"]))
     severity = rule.get("as", "error")
-    report = judge(manifests, namespace=NAMESPACE, backend=rule.get("backend", "native"))
+    present = _present(rule["cluster"]) if "cluster" in rule else None
+    backend = rule.get("backend", "native")
+    report = judge(manifests, namespace=NAMESPACE, backend=backend, present=present)
     last = manifests[-1].value
     subject = Subject(last["kind"], NAMESPACE, last["metadata"]["name"])
     return [each for each in report.findings if each.object == subject and each.severity == severity]
 
 
-def documents(rule: Rule) -> Iterator[Document]:
+def documents(entries: Sequence[Rule]) -> Iterator[Document]:
     """The objects of an example, each younger than the one before."""
-    for number, entry in enumerate(rule["set"]):
+    for number, entry in enumerate(entries):
         ((title, spec),) = entry.items()
         kind, name = title.split()
         whole = _object(kind, name, spec)
@@ -107,27 +110,50 @@ def documents(rule: Rule) -> Iterator[Document]:
         yield from read_text(f"{number}", json.dumps(whole))
 
 
+def _present(entries: Sequence[Rule]) -> Present:
+    read = map(Reader(NAMESPACE).read, documents(entries))
+    return Present({each.name: each.resource for each in read if each.name is not None})
+
+
 def _object(kind: str, name: str, spec: Any) -> dict[str, Any]:
-    version = "v1" if kind == "Secret" else "metallb.io/v1beta2" if kind == "BGPPeer" else "metallb.io/v1beta1"
+    version = "metallb.io/v1beta2" if kind == "BGPPeer" else "metallb.io/v1beta1"
     whole: dict[str, Any] = {"apiVersion": version, "kind": kind, "metadata": {"name": name}}
-    if kind == "Secret" or spec is None:
+    if spec is None:
         return whole
-    return whole | {"spec": (_PEER if kind == "BGPPeer" else {}) | spec}
+    match kind:
+        case "Secret" | "Namespace":
+            return whole | {"apiVersion": "v1"}
+        case "Node":
+            addresses = [{"type": "InternalIP", "address": each} for each in spec.get("addresses", ())]
+            metadata = {"name": name, "labels": spec.get("labels", {})}
+            return whole | {"apiVersion": "v1", "metadata": metadata, "status": {"addresses": addresses}}
+        case "Service":
+            shown = [{"ip": each} for each in spec["held"]]
+            more = {"spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {"ingress": shown}}}
+            return whole | {"apiVersion": "v1", "metadata": {"name": name, "namespace": "default"}} | more
+        case "BGPPeer":
+            return whole | {"spec": _PEER | spec}
+    return whole | {"spec": spec}
 
 
 def _example(rule: Rule) -> str:
-    """The last object; those before it by name, as far as they are needed."""
-    shown = []
-    for position, entry in enumerate(rule["set"]):
-        ((title, spec),) = entry.items()
-        kind, name = title.split()
-        if kind == "Secret":
-            shown.append(f"a Secret `{name}` of type `Opaque`")
-        elif position == len(rule["set"]) - 1:
-            shown.append(_flow(spec))
-        else:
-            shown.append(f"{kind}: {_flow(spec)}")
-    return "<br>".join(shown)
+    """The last object, under those that it needs."""
+    before = [*rule.get("cluster", ()), *rule["set"][:-1]]
+    ((_, spec),) = rule["set"][-1].items()
+    return "<br>".join([*map(_needed, before), _flow(spec)])
+
+
+def _needed(entry: Rule) -> str:
+    ((title, spec),) = entry.items()
+    kind, name = title.split()
+    match kind:
+        case "Secret":
+            return f"a Secret `{name}` of type `Opaque`"
+        case "Namespace":
+            return f"a Namespace `{name}`"
+        case "Service":
+            return f"a Service with {', '.join(spec['held'])}"
+    return f"{kind}: {_flow(spec)}"
 
 
 def _flow(spec: Any) -> str:
@@ -144,7 +170,8 @@ def _said(finding: Finding) -> str:
     value = f"'{finding.value}' " if finding.value else ""
     hint = f"; {finding.hint}" if finding.hint else ""
     waits = " *(waits for it)*" if finding.severity == "transient" else ""
-    return f"`{finding.field}`: {value}{finding.rule}{hint}{waits}"
+    field = f"`{finding.field}`: " if finding.field else ""
+    return f"{field}{value}{finding.rule}{hint}{waits}"
 
 
 def _backends() -> str:

@@ -29,8 +29,8 @@ def test_each_example_breaks_its_rule_and_no_other(rule: dict[str, Any]) -> None
     """One thing is said about the object that breaks it; those before it are as they should be."""
     told = SCRIPT["found"](rule)
     assert len(told) == 1, told
-    documents = list(SCRIPT["documents"](rule))
-    report = SCRIPT["judge"](documents[:-1], namespace="metallb-system", backend=rule.get("backend", "native"))
+    before = list(SCRIPT["documents"]([*rule.get("cluster", ()), *rule["set"][:-1]]))
+    report = SCRIPT["judge"](before, namespace="metallb-system", backend=rule.get("backend", "native"))
     assert [each for each in report.findings if each.severity == "error"] == []
 
 
