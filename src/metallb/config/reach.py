@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from metallb.api.core import LabelSelector
@@ -18,6 +18,26 @@ BGP = "BGPAdvertisement"
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Of nodes: all of them, or those that a readable selector matches."""
+
+    everyone: bool
+    selectors: tuple[Selector, ...]
+
+    @classmethod
+    def of(cls, written: Sequence[LabelSelector]) -> Choice:
+        """From the API's list of selectors."""
+        return cls(not written, readable(written))
+
+    def meets(self, other: Choice, nodes: Labelled[str]) -> bool:
+        """Whether a node is chosen by both."""
+        if self.everyone:
+            return other.everyone or bool(nodes.matching(other.selectors))
+        mine = nodes.matching(self.selectors)
+        return bool(mine) if other.everyone else not mine.isdisjoint(nodes.matching(other.selectors))
+
+
+@dataclass(frozen=True, slots=True)
 class Advertiser:
     """What an advertisement selects; what can't be read of it selects nothing.
 
@@ -26,6 +46,7 @@ class Advertiser:
         everywhere: whether it is for all pools.
         pools: by name.
         pool_selectors: by label.
+        nodes: which announce.
         peers: BGPPeers by name; empty means all.
         communities: as written.
     """
@@ -34,6 +55,7 @@ class Advertiser:
     everywhere: bool
     pools: tuple[str, ...]
     pool_selectors: tuple[Selector, ...]
+    nodes: Choice
     peers: tuple[str, ...] = ()
     communities: tuple[str, ...] = ()
 
@@ -47,6 +69,7 @@ class Advertiser:
             everywhere=not spec.ip_address_pools and not spec.ip_address_pool_selectors,
             pools=spec.ip_address_pools,
             pool_selectors=readable(spec.ip_address_pool_selectors),
+            nodes=Choice.of(spec.node_selectors),
             peers=by_bgp.peers if by_bgp else (),
             communities=by_bgp.communities if by_bgp else (),
         )
@@ -68,7 +91,7 @@ class Reach:
 
     def __init__(self) -> None:
         self.pools: Labelled[str] = Labelled()
-        self.peers: set[str] = set()
+        self.peers: dict[str, Choice] = {}
         self.advertisers: dict[ObjectName, Advertiser] = {}
         self._everywhere: set[ObjectName] = set()
         self._naming_pool: Named[ObjectName] = Named()
@@ -135,6 +158,17 @@ class Reach:
         return bool(self._everywhere or self._naming_pool[pool]) or bool(
             self._selecting.matching(self.pools.get(pool) or {})
         )
+
+    def meets_peer(self, advertiser: Advertiser, nodes: Labelled[str]) -> bool:
+        """Whether one of its nodes connects to one of the peers that it is for."""
+        names = advertiser.peers or self.peers
+        return any(self.peers[name].meets(advertiser.nodes, nodes) for name in names if name in self.peers)
+
+    def meets_advertiser(self, peer: str, nodes: Labelled[str]) -> bool:
+        """Whether one of the nodes that connect to a peer has a BGPAdvertisement for it."""
+        choice = self.peers[peer]
+        candidates = self._to_all_peers.union(self._naming_peer[peer])
+        return any(self.advertisers[each].nodes.meets(choice, nodes) for each in candidates)
 
     def left_alone(self, gone: str) -> list[ObjectName]:
         """The BGPAdvertisements that were for a peer, which is gone by now, and are for nobody any more."""

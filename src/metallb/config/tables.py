@@ -13,7 +13,7 @@ from metallb.api.v1beta2 import BGPPeer
 from metallb.config.build import Snapshot
 from metallb.config.change import FIELDS
 from metallb.config.lookup import Labelled, Named, Spans
-from metallb.config.reach import Advertiser, Reach
+from metallb.config.reach import Advertiser, Choice, Reach
 from metallb.config.selectors import Labels
 from metallb.config.surroundings import NodeFacts, ServiceFacts, Surroundings, parse_ranges, span
 from metallb.config.together import Resource
@@ -131,7 +131,7 @@ class Tables:
             case L2Advertisement() | BGPAdvertisement():
                 self.reach.put(Advertiser.of(resource))
             case BGPPeer():
-                self.reach.peers.add(name)
+                self.reach.peers[name] = Choice.of(resource.spec.node_selectors if resource.spec else ())
                 self._using_profile.put(name, _profiles(resource))
             case Community():
                 self._giving_alias.put(name, aliases_of(resource))
@@ -146,7 +146,7 @@ class Tables:
             case L2Advertisement() | BGPAdvertisement():
                 self.reach.remove(Advertiser.name_of(resource))
             case BGPPeer():
-                self.reach.peers.discard(name)
+                self.reach.peers.pop(name, None)
                 self._using_profile.remove(name, _profiles(resource))
             case Community():
                 self._giving_alias.remove(name, aliases_of(resource))

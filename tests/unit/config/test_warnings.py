@@ -389,6 +389,26 @@ OF_ADVERTISEMENTS = [
     ),
 ]
 
+ON_NODE_2: dict[str, Any] = {"nodeSelectors": [{"matchLabels": {HOST: "node-2"}}]}
+OF_ADVERTISEMENTS += [
+    pytest.param(
+        None,
+        make(BGP, "apart", **ON_NODE_1),
+        (pool("10.0.0.0/24"), make(PEER, "router", **PEER_SPEC, **ON_NODE_2)),
+        {},
+        ["none of its nodes connects to a BGPPeer that it is for; let both select a common node"],
+        id="nodes without a session",
+    ),
+    pytest.param(
+        None,
+        make(BGP, "common", **ON_NODE_1),
+        (pool("10.0.0.0/24"), make(PEER, "router", **PEER_SPEC, **ON_NODE_2), make(PEER, "second", **PEER_SPEC)),
+        {},
+        [],
+        id="a node with a session",
+    ),
+]
+
 SECRETS = {
     "good": Secret(type="kubernetes.io/basic-auth", data={"password": b"x"}),
     "typed": Secret(type="Opaque", data={"password": b"x"}),
@@ -410,6 +430,14 @@ OF_PEERS = [
         id="a peer before its advertisement",
     ),
     pytest.param(None, ROUTER, (BY_BGP,), {}, [], id="a peer that is used"),
+    pytest.param(
+        None,
+        make(PEER, "router", **PEER_SPEC, **ON_NODE_1),
+        (make(BGP, "apart", **ON_NODE_2),),
+        {},
+        ["no BGPAdvertisement for this peer selects a node that connects to it; let both select one"],
+        id="a peer of other nodes than its advertisement",
+    ),
     pytest.param(None, ROUTER, (make(BGP, "b", peers=["router"]),), {}, [], id="a peer that is named"),
     pytest.param(
         None,

@@ -10,7 +10,7 @@ from metallb.config.change import Change
 from metallb.config.errors import ObjectName
 from metallb.config.reach import Advertiser
 from metallb.config.tables import Tables
-from metallb.config.warnings.nodes import unmatched
+from metallb.config.warnings.nodes import selects_any, unmatched
 from metallb.config.warnings.sentences import count, few
 
 Advertisement = L2Advertisement | BGPAdvertisement
@@ -70,3 +70,5 @@ def _peers(tables: Tables, name: ObjectName, advertiser: Advertiser) -> Iterator
         yield f"{name}: spec.peers: there is no BGPPeer {few(missing)}{nobody}; create it, or take the name out"
     elif not tables.reach.has_peer(advertiser):
         yield f"{name}: there is no BGPPeer yet to announce to; create one"
+    elif selects_any(tables, advertiser.nodes) and not tables.reach.meets_peer(advertiser, tables.nodes):
+        yield f"{name}: none of its nodes connects to a BGPPeer that it is for; let both select a common node"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from metallb.api.core import LabelSelector
 from metallb.config.errors import ObjectName
-from metallb.config.reach import readable
+from metallb.config.reach import Choice, readable
 from metallb.config.tables import Tables
 from metallb.config.warnings.sentences import few
 
@@ -27,3 +27,8 @@ def unmatched(
         yield f"{name}: {path} selects no node{reason}: {outcome}; label a node, or correct the selector"
     elif missing:
         yield f"{name}: {path}: {label}; label a node, or correct the selector"
+
+
+def selects_any(tables: Tables, choice: Choice) -> bool:
+    """Whether some known node is chosen; `unmatched` tells of those who choose none."""
+    return len(tables.nodes) > 0 and (choice.everyone or bool(tables.nodes.matching(choice.selectors)))

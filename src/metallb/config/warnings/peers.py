@@ -9,7 +9,7 @@ from metallb.api.v1beta2 import BGPPeer, BGPPeerSpec
 from metallb.config.change import Change
 from metallb.config.errors import ObjectName
 from metallb.config.tables import Tables, aliases_of
-from metallb.config.warnings.nodes import unmatched
+from metallb.config.warnings.nodes import selects_any, unmatched
 from metallb.config.warnings.sentences import few
 
 _BASIC_AUTH: Final = "kubernetes.io/basic-auth"
@@ -28,6 +28,10 @@ def _present(tables: Tables, name: ObjectName, spec: BGPPeerSpec) -> Iterator[st
         yield f"{name}: spec.disableMP is deprecated and has no effect; take it out"
     if not tables.reach.is_targeted(name.name):
         yield f"{name}: no BGPAdvertisement is for this peer yet: it is told nothing; create one"
+    elif selects_any(tables, tables.reach.peers[name.name]) and not tables.reach.meets_advertiser(
+        name.name, tables.nodes
+    ):
+        yield f"{name}: no BGPAdvertisement for this peer selects a node that connects to it; let both select one"
     yield from unmatched(tables, name, spec.node_selectors, "none connects to the peer")
     if spec.password_secret is not None and spec.password_secret.name:
         yield from _secret(tables, name, spec.password_secret.name)
