@@ -62,9 +62,10 @@ class Demo:
     async def install(self) -> None:
         """The operator, from the manifests that a user would apply."""
         await self.kubectl("apply", "-k", "manifests")
-        await self.kubectl(
-            "rollout", "status", "-n", NAMESPACE, "deployment/metallb-operator-controller-manager", "--timeout=30s"
-        )
+        for deployment in ("controller-manager", "webhook-server"):
+            await self.kubectl(
+                "rollout", "status", "-n", NAMESPACE, f"deployment/metallb-operator-{deployment}", "--timeout=30s"
+            )
 
     async def start_metallb(self) -> None:
         """One resource, and MetalLB runs."""

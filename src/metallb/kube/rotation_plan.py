@@ -217,11 +217,6 @@ def trusted(targets: Iterable[Target], authority: x509.Certificate | None) -> bo
     return authority is not None and all(_holds(each, authority) for target in targets for each in target.bundles)
 
 
-def untrusting(targets: Iterable[Target], bundle: bytes) -> list[Target]:
-    """The targets that don't have exactly this bundle throughout."""
-    return [target for target in targets if any(each != bundle for each in target.bundles)]
-
-
 def plan(seen: Seen, now: dt.datetime, rules: Rules) -> Plan:
     """What to do."""
     secret, served = seen.secret, seen.served
