@@ -10,6 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +32,14 @@ from kubelab.objects import GroupVersionKind, Object
 _LOG: Final = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A webhook that is to be asked, and what it sees: the request in the version of its rule."""
+
+    invocation: Invocation
+    seen: Attributes
+
+
 async def mutate(call: Call, attributes: Attributes) -> Object | None:
     """The object after all webhooks that may change it, one after the other; None for a deletion.
 
@@ -41,20 +50,17 @@ async def mutate(call: Call, attributes: Attributes) -> Object | None:
     if matching.is_exempt(attributes):
         return obj
     for hook in call.state.hooks().mutating:
-        now = attributes.about(obj, attributes.old)
-        asked = _invocation(call, hook, now)
-        if asked is None:
+        question = await _question(call, hook, attributes.about(obj, attributes.old))
+        if question is None:
             continue
-        seen = await _in_version(call, asked, now)
         try:
-            answer = await _ask(call, asked, seen)
+            answer = await _ask(call, question)
+            call.warn(list(answer.warnings))
+            if not answer.allowed:
+                raise reviews.refusal(hook, answer)
+            obj = await _patched(call, question, answer, obj)
         except CallError as error:
             _fail(hook, error)
-            continue
-        call.warn(list(answer.warnings))
-        if not answer.allowed:
-            raise reviews.refusal(hook, answer)
-        obj = await _patched(call, asked, answer, seen, obj)
     return obj
 
 
@@ -66,11 +72,11 @@ async def validate(call: Call, attributes: Attributes) -> None:
     """
     if matching.is_exempt(attributes):
         return
-    invocations = [_invocation(call, hook, attributes) for hook in call.state.hooks().validating]
-    asked = [one for one in invocations if one is not None]
+    questions = [await _question(call, hook, attributes) for hook in call.state.hooks().validating]
+    asked = [one for one in questions if one is not None]
     if not asked:
         return
-    outcomes = await asyncio.gather(*(_verdict(call, one, attributes) for one in asked))
+    outcomes = await asyncio.gather(*(_verdict(call, one) for one in asked))
     for warnings, _ in outcomes:
         call.warn(list(warnings))
     for _, error in outcomes:
@@ -78,19 +84,20 @@ async def validate(call: Call, attributes: Attributes) -> None:
             raise error
 
 
-async def _verdict(call: Call, asked: Invocation, attributes: Attributes) -> tuple[tuple[str, ...], ApiError | None]:
+async def _verdict(call: Call, question: Question) -> tuple[tuple[str, ...], ApiError | None]:
     """Warnings and refusal of one webhook."""
+    hook = question.invocation.hook
     try:
-        answer = await _ask(call, asked, await _in_version(call, asked, attributes))
+        answer = await _ask(call, question)
     except CallError as error:
         try:
-            _fail(asked.hook, error)
+            _fail(hook, error)
         except ApiError as refused:
             return (), refused
         return (), None
     except ApiError as refused:
         return (), refused
-    return answer.warnings, None if answer.allowed else reviews.refusal(asked.hook, answer)
+    return answer.warnings, None if answer.allowed else reviews.refusal(hook, answer)
 
 
 def _fail(hook: Hook, error: CallError) -> None:
@@ -100,18 +107,19 @@ def _fail(hook: Hook, error: CallError) -> None:
     _LOG.warning("Failed calling webhook, failing open %s: %s", hook.name, error)
 
 
-def _invocation(call: Call, hook: Hook, attributes: Attributes) -> Invocation | None:
-    """How a webhook is asked; None, it is not about this request.
+async def _question(call: Call, hook: Hook, attributes: Attributes) -> Question | None:
+    """What a webhook is asked; None, it is not about this request.
 
     Raises:
-        ApiError: 403, its conditions can't be told.
+        ApiError: 403, its conditions can't be told; 500, the object can't be converted for it.
     """
     found = matching.invocation(hook, attributes, lambda: _equivalents(call, attributes.subresource))
     if found is None or not matching.selects(hook, attributes, lambda: _namespace_labels(call, attributes)):
         return None
-    if hook.conditions and not conditions.hold(hook, found, attributes):
+    seen = await _in_version(call, found, attributes)
+    if hook.conditions and not conditions.hold(hook, found, seen):
         return None
-    return found
+    return Question(found, seen)
 
 
 def _namespace_labels(call: Call, attributes: Attributes) -> matching.Labels:
@@ -137,18 +145,25 @@ async def _in_version(call: Call, asked: Invocation, attributes: Attributes) -> 
     there = call.state.registry.find(*asked.resource)
     assert there is not None
     known = [one for one in (attributes.obj, attributes.old) if one is not None]
-    converted = iter(await converting.between(call.state, call.resource, there, known))
+    converted = iter(await _between(call, call.resource, there, known))
     obj, old = (None if one is None else next(converted) for one in (attributes.obj, attributes.old))
     return attributes.about(obj, old)
 
 
-async def _ask(call: Call, asked: Invocation, attributes: Attributes) -> Answer:
-    hook = asked.hook
+async def _between(call: Call, here: ResourceInfo, there: ResourceInfo, objects: list[Object]) -> list[Object]:
+    try:
+        return await converting.between(call.state, here, there, objects)
+    except ApiError as error:
+        raise reviews.internal(error.message) from error
+
+
+async def _ask(call: Call, question: Question) -> Answer:
+    hook, attributes = question.invocation.hook, question.seen
     if attributes.dry_run and not hook.stands_dry_runs:
         raise reviews.no_dry_run(hook)
     version = reviews.version_for(hook)
     uid = str(uuid.UUID(int=call.state.draw(1 << 128), version=4))
-    body = msgspec.json.encode(reviews.review(asked, attributes, uid, version))
+    body = msgspec.json.encode(reviews.review(question.invocation, attributes, uid, version))
     try:
         target = targets.target(hook.client, hook.timeout_s, call.state.storage)
         answer = await call.state.webhooks.post(target, body, hook.timeout_s)
@@ -157,21 +172,24 @@ async def _ask(call: Call, asked: Invocation, attributes: Attributes) -> Answer:
     return reviews.read(hook, answer, uid, version)
 
 
-async def _patched(
-    call: Call, asked: Invocation, answer: Answer, seen: Attributes, obj: Object | None
-) -> Object | None:
-    """The object after a webhook's patch, in the version of the request."""
-    hook = asked.hook
+async def _patched(call: Call, question: Question, answer: Answer, obj: Object | None) -> Object | None:
+    """The object after a webhook's patch, in the version of the request.
+
+    Raises:
+        ApiError: 500, the patch can't be done.
+        CallError: it is of no known kind.
+    """
+    asked, seen = question.invocation, question.seen
     if not answer.patch:
         return obj
     operations = _operations(answer.patch)
     if not operations:
         return obj
     if seen.obj is None or obj is None:
-        what = f'admission webhook "{hook.name}" attempted to modify the object'
+        what = f'admission webhook "{asked.hook.name}" attempted to modify the object'
         raise reviews.internal(f"{what}, which is not supported for this operation")
     if answer.patch_type != "JSONPatch":
-        raise reviews.failure(hook, CallError(f'unsupported patch type "{answer.patch_type}"'))
+        raise CallError(f'unsupported patch type "{answer.patch_type}"')
     try:
         patched = json_patch.apply(seen.obj, operations)
     except ApiError as error:
@@ -180,7 +198,7 @@ async def _patched(
         return patched
     there = call.state.registry.find(*asked.resource)
     assert there is not None
-    return (await converting.between(call.state, there, call.resource, [patched]))[0]
+    return (await _between(call, there, call.resource, [patched]))[0]
 
 
 def _operations(patch: bytes) -> Any:
