@@ -46,7 +46,7 @@ generate: $(STAMP) ## rewrite what is generated: CRDs, manifests, goldens
 	@$(BIN)/pytest -q --update tests/unit
 
 bench: setup ## run the benchmarks, one JSON line each
-	@for b in lab_start assign arp_answer config_build; do $(BIN)/python bench/$$b.py || exit 1; done
+	@for b in lab_start assign memory arp_answer config_build; do $(BIN)/python bench/$$b.py || exit 1; done
 
 lock: $(STAMP) ## compile the dependency locks anew
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install -q uv
