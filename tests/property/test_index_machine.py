@@ -19,7 +19,7 @@ from metallb.config.build import Snapshot, build
 from metallb.config.change import FIELDS, Change, Verdict
 from metallb.config.errors import ObjectName
 from metallb.config.index import Index
-from metallb.config.judging import NAMESPACE, judge
+from metallb.config.judging import NAMESPACE, judge, refuses
 from metallb.config.surroundings import NodeFacts, ServiceFacts, Surroundings
 
 MODELS: Mapping[str, Any] = {
@@ -183,18 +183,12 @@ class Followed(RuleBasedStateMachine):
         self.secrets: dict[str, Secret] = {}
 
     def from_scratch(self, change: Change) -> Verdict:
-        snapshot = snapshot_of(
-            self.objects,
-            namespaces=self.namespaces,
-            nodes={name: node.metadata.labels for name, node in self.nodes.items()},
-            backend=self.backend,
-        )
         surroundings = Surroundings(
             {name: NodeFacts.of(node) for name, node in self.nodes.items()},
             {key: ServiceFacts.of(service) for key, service in self.services.items()},
             self.secrets,
         )
-        return judge(snapshot, surroundings, change)
+        return judge(self.snapshot(self.objects), surroundings, change)
 
     @rule(resource=resources((NAMESPACE, NAMESPACE, NAMESPACE, "other")), stale=st.booleans(), force=st.booleans())
     def ask_for(self, resource: Any, *, stale: bool, force: bool) -> None:
@@ -209,10 +203,20 @@ class Followed(RuleBasedStateMachine):
             name = draw.draw(st.sampled_from(sorted(self.objects)))
             self.decide(Change(*name, self.objects[name], None), force=force)
 
+    def is_bad(self, objects: Mapping[ObjectName, Any]) -> bool:
+        """Whether processes would find more in the whole set than what only waits."""
+        return any(map(refuses, build(self.snapshot(objects)).errors))
+
+    def snapshot(self, objects: Mapping[ObjectName, Any]) -> Snapshot:
+        labels = {name: node.metadata.labels for name, node in self.nodes.items()}
+        return snapshot_of(objects, namespaces=self.namespaces, nodes=labels, backend=self.backend)
+
     def decide(self, change: Change, *, force: bool) -> None:
         verdict = self.index.judge(change)
         assert verdict == self.from_scratch(change)
         assert verdict == self.index.judge(change), "judging changes nothing"
+        if change.after is not None and change.namespace == NAMESPACE and not self.is_bad(self.objects):
+            assert verdict.allowed is not self.is_bad(self.objects | {change.object: change.after})
         event(f"{change.kind} {'refused' if verdict.errors else 'warned' if verdict.warnings else 'accepted'}")
         if (verdict.allowed or force) and change.namespace == NAMESPACE:
             if change.after is None:

@@ -381,6 +381,14 @@ OF_ADVERTISEMENTS = [
     ),
     pytest.param(
         None,
+        make(BGP, "wrong", peers=["a\nb\x1b", "router"]),
+        (pool("10.0.0.0/24"), ROUTER),
+        {},
+        ["spec.peers: there is no BGPPeer 'a\\nb\\x1b'; create it, or take the name out"],
+        id="a name that can't be printed",
+    ),
+    pytest.param(
+        None,
         make(BGP, "wrong", peers=["nobody", "router"]),
         (pool("10.0.0.0/24"), ROUTER),
         {},

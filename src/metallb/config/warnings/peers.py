@@ -41,11 +41,11 @@ def _secret(tables: Tables, name: ObjectName, wanted: str) -> Iterator[str]:
     if tables.secrets is None:
         return
     secret = tables.secrets.get(wanted)
-    path = f"{name}: spec.passwordSecret.name: the Secret {wanted}"
+    path = f"{name}: spec.passwordSecret.name: the Secret {few({wanted})}"
     if secret is None:
         yield f"{path} does not exist in namespace {name.namespace}; create it with type {_BASIC_AUTH} and a password"
     elif secret.type != _BASIC_AUTH:
-        yield f"{path} is of type {secret.type or 'Opaque'}; it must be of type {_BASIC_AUTH}: create it anew"
+        yield f"{path} is of type {few({secret.type or 'Opaque'})}; it must be of type {_BASIC_AUTH}: create it anew"
     elif "password" not in secret.data:
         yield f"{path} has no key password; add it"
 
@@ -66,7 +66,7 @@ def _lost_aliases(tables: Tables, name: ObjectName, gone: Iterable[str]) -> Iter
     for alias in sorted(gone):
         users = [] if tables.giving(alias) else [each.name for each in tables.reach.using(alias)]
         if users:
-            yield f"{name}: {_kind(users)} {few(users)} would be left with the unknown alias {alias}; change them first"
+            yield f"{name}: {_kind(users)} {few(users)} would be left with the unknown alias {few({alias})}; change them first"
 
 
 def _kind(names: list[str]) -> str:

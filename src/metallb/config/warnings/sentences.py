@@ -20,9 +20,10 @@ _LONGEST_LIST: Final = 100
 
 
 def few(names: Collection[Name]) -> str:
-    """`a, b, c, d, e and 7 more`: the first ones, in order."""
+    """`a, b, c, d, e and 7 more`: the first ones, in order. What can't be printed is escaped: users wrote it."""
     shown: list[str] = []
-    for name in map(str, nsmallest(NAMED, names)):
+    for text in map(str, nsmallest(NAMED, names)):
+        name = text if text.isprintable() else repr(text)
         if shown and sum(map(len, shown)) + len(name) > _LONGEST_LIST:
             break
         shown.append(name)
