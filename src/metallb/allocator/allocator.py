@@ -172,6 +172,10 @@ class Allocator:
             self.reservations.add(Reservation(service, held.addresses, now + sticky_s))
         self.release(service)
 
+    def expire(self, now: float) -> None:
+        """Forgets what pools remember until now."""
+        self.reservations.expire(now)
+
     def assign(self, request: Request, addresses: tuple[Address, ...]) -> Allocation | Reason:
         """Gives a Service exactly these addresses instead of what it holds, or says why not and changes nothing.
 

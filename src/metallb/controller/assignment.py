@@ -85,13 +85,19 @@ class Assignment:
         """Whether the Service is of the load balancer class that this controller serves."""
         return (service.spec.load_balancer_class or "") == self.lb_class
 
-    def decide(self, key: ServiceKey, service: Service | None) -> Outcome:
-        """Brings one Service (None: it is gone) to what it asks for; the reservation is made when this returns."""
+    def decide(self, key: ServiceKey, service: Service | None, now: float = 0.0) -> Outcome:
+        """Brings one Service (None: it is gone) to what it asks for; the reservation is made when this returns.
+
+        `now` is the time in seconds, on the clock by which pools remember addresses of deleted Services.
+        """
         if self.config is None:
             return Outcome(None)
+        self.allocator.expire(now)
         before = self.allocator.occupancy(key)
         if service is None or not self.concerns(service):
             self.allocator.unshield(key)
+            if service is None:
+                self.allocator.retire(key, now)
             self.allocator.release(key)
             self._tried.pop(key, None)
             decision = None

@@ -1,0 +1,607 @@
+"""Allocator, waiting lines and the controller's memory in a world where nothing is in time.
+
+Users make, change and delete Services; pools grow, shrink, move, close, drain; the controller's view lags; writes land
+late, fail, or land without an answer; controllers take over. Whatever happened: when all has arrived, the objects show
+what the promises of docs/concepts/allocation.md say. What is expected is worked out from the objects alone, by looking
+at every address.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from metallb.allocator.allocator import Allocator
+from metallb.allocator.converge import Assign, Keep
+from metallb.allocator.request import Request, Sharing, request_of, sharing_of
+from metallb.allocator.reservations import Reservation
+from metallb.api.core import (
+    LoadBalancerIngress,
+    LoadBalancerStatus,
+    ObjectMeta,
+    Service,
+    ServicePort,
+    ServiceSpec,
+    ServiceStatus,
+)
+from metallb.api.net import Address, Range, ServiceKey
+from metallb.config.model import Config, Pool, ServiceAllocation
+from metallb.config.selectors import Requirement, Selector
+from metallb.config.terms import Terms
+from metallb.controller.assignment import Assignment
+from metallb.controller.status import POOL_ANNOTATION, StatusChange, change_for
+
+V4, V6 = "198.18.128.5", "2001:db8:300::5"
+KEYS = [ServiceKey(namespace, f"s{number}") for namespace, count in (("a", 5), ("b", 3)) for number in range(count)]
+BLOCKS = [
+    "10.0.0.0/31",
+    "10.0.0.2/32",
+    "10.0.0.254-10.0.1.1",
+    "2001:db8::/127",
+    "2001:db8::2/128",
+]
+TIER = Selector((Requirement("tier", "In", ("x",)),))
+ALLOCATIONS = [
+    None,
+    None,
+    None,
+    ServiceAllocation(1, frozenset({"a"}), ()),
+    ServiceAllocation(0, frozenset({"a", "b"}), ()),
+    ServiceAllocation(2, None, (TIER,)),
+    ServiceAllocation(1, frozenset(), ()),
+    ServiceAllocation(3, None, ()),
+]
+TERMS = [Terms(), Terms(), Terms(), Terms(draining=True), Terms(quota=1), Terms(quota=2), Terms(sticky_s=20)]
+SINGLE = [((V4,), "SingleStack"), ((V6,), "SingleStack"), ((V4,), "PreferDualStack")]
+DUAL = [((V4, V6), "PreferDualStack"), ((V6, V4), "PreferDualStack"), ((V4, V6), "RequireDualStack")]
+ASKED = ["10.0.0.0", "10.0.0.1", "2001:db8::", "10.0.0.0,2001:db8::", "nonsense"]
+
+
+class Wish(NamedTuple):
+    """What a user writes into a Service."""
+
+    stack: tuple[tuple[str, ...], str]
+    annotations: tuple[tuple[str, str], ...]
+    ports: frozenset[int]
+    local: bool
+    labels: tuple[tuple[str, str], ...]
+    kind: str
+    lb_class: str | None
+
+
+def one_of(name: str, values: list[str], *, in_how_many: int) -> st.SearchStrategy[tuple[tuple[str, str], ...]]:
+    """Now and then an annotation."""
+    blank: list[tuple[tuple[str, str], ...]] = [()] * (in_how_many - 1)
+    return st.sampled_from(blank).flatmap(st.just) | st.sampled_from(values).map(lambda value: ((name, value),))
+
+
+wishes = st.builds(
+    Wish,
+    stack=st.sampled_from(SINGLE + DUAL),
+    annotations=st.tuples(
+        one_of("metallb.io/address-pool", ["p", "q", "nosuch"], in_how_many=4),
+        one_of("metallb.io/allow-shared-ip", ["k", "k", "l"], in_how_many=2),
+        one_of("metallb.io/loadBalancerIPs", ASKED, in_how_many=4),
+    ).map(lambda parts: tuple(each for part in parts for each in part)),
+    ports=st.frozensets(st.sampled_from([80, 443]), min_size=1),
+    local=st.sampled_from([False, False, True]),
+    labels=st.sampled_from([(), (("tier", "x"),)]),
+    kind=st.sampled_from(["LoadBalancer"] * 6 + ["ClusterIP"]),
+    lb_class=st.sampled_from([None] * 8 + ["other"]),
+)
+plain = wishes.map(lambda wish: wish._replace(annotations=(), kind="LoadBalancer", lb_class=None))
+
+MOSTLY = st.sampled_from([True, True, False])
+
+
+@dataclass(slots=True)
+class Write:
+    """A status patch on its way."""
+
+    version: str
+    change: StatusChange
+    landed: str = ""
+    """The version that the API answers with; empty as long as it has not arrived."""
+    refused: bool = False
+
+
+class Termed(Allocator):
+    """Gets the terms of pools from the test."""
+
+    terms: Mapping[str, Terms] = {}
+
+    def replace_pools(self, pools: Iterable[Pool], terms: Mapping[str, Terms] = {}) -> frozenset[ServiceKey]:
+        return super().replace_pools(pools, self.terms)
+
+
+class Lives(RuleBasedStateMachine):
+    """The API server's objects, what the controller has not heard yet, and the controller."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.api: dict[ServiceKey, Service] = {}
+        self.pools: dict[str, tuple[Pool, Terms]] = {}
+        self.cache: dict[ServiceKey, Service] = {}
+        self.events: deque[tuple[ServiceKey, Service | None]] = deque()
+        self.writes: dict[ServiceKey, Write] = {}
+        self.line: deque[ServiceKey] = deque()
+        self.written_over: dict[ServiceKey, str] = {}
+        self.version = 0
+        self.now = 0.0
+        self.assignment = Assignment()
+        self.claims: dict[ServiceKey, set[tuple[Sharing, frozenset[int]]]] = {}
+        self.touched: set[ServiceKey] = set()
+        self.pools_changed = True
+        self.at_rest: dict[ServiceKey, tuple[str, ...]] = {}
+
+    @initialize(v4=st.booleans())
+    def begin(self, v4: bool) -> None:  # noqa: FBT001  # drawn
+        blocks = BLOCKS[:1] if v4 else [BLOCKS[0], BLOCKS[3]]
+        self.pools = {"p": (Pool("p", tuple(map(Range.parse, blocks))), Terms())}
+        self.take_over([], [])
+
+    # Users
+
+    @rule(key=st.sampled_from(KEYS), wish=wishes | plain, then_settle=MOSTLY)
+    def write_service(self, key: ServiceKey, wish: Wish, then_settle: bool) -> None:  # noqa: FBT001  # drawn
+        known = self.api.get(key)
+        annotations = dict(wish.annotations)
+        if known is not None and POOL_ANNOTATION in known.metadata.annotations:
+            annotations[POOL_ANNOTATION] = known.metadata.annotations[POOL_ANNOTATION]
+        cluster_ips, policy = wish.stack
+        self.put(
+            Service(
+                metadata=ObjectMeta(
+                    name=key.name,
+                    namespace=key.namespace,
+                    annotations=annotations,
+                    labels=dict(wish.labels),
+                    creation_timestamp=known.metadata.creation_timestamp if known else f"2026-{self.version // 2:06}",
+                ),
+                spec=ServiceSpec(
+                    type=wish.kind,
+                    cluster_ips=cluster_ips,
+                    cluster_ip=cluster_ips[0],
+                    ip_family_policy=policy,
+                    ports=tuple(ServicePort(protocol="TCP", port=port) for port in sorted(wish.ports)),
+                    selector={"app": key.name},
+                    external_traffic_policy="Local" if wish.local else "Cluster",
+                    load_balancer_class=wish.lb_class if wish.kind == "LoadBalancer" else None,
+                ),
+                status=known.status if known else ServiceStatus(),
+            )
+        )
+        self.touched.add(key)
+        if then_settle:
+            self.come_to_rest()
+
+    @rule(key=st.sampled_from(KEYS), then_settle=MOSTLY)
+    def delete_service(self, key: ServiceKey, then_settle: bool) -> None:  # noqa: FBT001  # drawn
+        if self.api.pop(key, None) is not None:
+            self.claims.pop(key, None)
+            self.events.append((key, None))
+            self.touched.add(key)
+        if then_settle:
+            self.come_to_rest()
+
+    @rule(
+        name=st.sampled_from("pqr"),
+        blocks=st.lists(st.sampled_from(BLOCKS), unique=True, max_size=4),
+        auto=st.sampled_from([True, True, True, False]),
+        buggy=st.sampled_from([False, False, True]),
+        allocation=st.sampled_from(ALLOCATIONS),
+        terms=st.sampled_from(TERMS),
+        then_settle=MOSTLY,
+    )
+    def write_pool(
+        self,
+        name: str,
+        blocks: list[str],
+        auto: bool,  # noqa: FBT001  # drawn
+        buggy: bool,  # noqa: FBT001  # drawn
+        allocation: ServiceAllocation | None,
+        terms: Terms,
+        then_settle: bool,  # noqa: FBT001  # drawn
+    ) -> None:
+        """A pool gets these addresses, others lose them; one without addresses is gone."""
+        ranges = tuple(map(Range.parse, blocks))
+        left = {}
+        for other, (pool, its_terms) in self.pools.items():
+            kept = tuple(each for each in pool.ranges if each not in ranges)
+            if other != name and kept:
+                left[other] = with_ranges(pool, kept), its_terms
+        if ranges:
+            left[name] = Pool(name, ranges, auto, buggy, allocation), terms
+        self.pools = dict(sorted(left.items()))
+        self.pools_changed = True
+        self.load()
+        if then_settle:
+            self.come_to_rest()
+
+    # The API server and the network
+
+    def put(self, service: Service) -> None:
+        self.version += 1
+        metadata = msgspec.structs.replace(service.metadata, resource_version=str(self.version))
+        self.api[service.key] = msgspec.structs.replace(service, metadata=metadata)
+        self.events.append((service.key, self.api[service.key]))
+
+    @rule()
+    @precondition(lambda self: self.events)
+    def deliver(self) -> None:
+        key, service = self.events.popleft()
+        if service is None:
+            self.cache.pop(key, None)
+        else:
+            self.cache[key] = service
+        self.enqueue([key])
+
+    @rule()
+    @precondition(lambda self: self.events)
+    def list_again(self) -> None:
+        """What happened between is not told."""
+        changed = [key for key in KEYS if self.cache.get(key) != self.api.get(key)]
+        self.events.clear()
+        self.cache = dict(self.api)
+        self.enqueue(changed)
+
+    @rule(data=st.data())
+    @precondition(lambda self: any(not each.landed and not each.refused for each in self.writes.values()))
+    def land(self, data: st.DataObject) -> None:
+        waiting = sorted(key for key, each in self.writes.items() if not each.landed and not each.refused)
+        self.arrive(data.draw(st.sampled_from(waiting)))
+
+    def arrive(self, key: ServiceKey) -> None:
+        write, known = self.writes[key], self.api.get(key)
+        if known is None or known.metadata.resource_version != write.version:
+            write.refused = True
+            return
+        after = changed(known, write.change)
+        for other, found in self.api.items():
+            if other != key and (shown(after) - shown(known)) & shown(found):
+                pairs = ((one, two) for one in self.claims[key] for two in self.claims.get(other, ()))
+                assert any(compatible(one, two) for one, two in pairs), (key, other)
+        if after != known:
+            self.put(after)
+        write.landed = self.api[key].metadata.resource_version
+
+    @rule(data=st.data(), lost=st.sampled_from([False, False, True]))
+    @precondition(lambda self: self.writes)
+    def answer(self, data: st.DataObject, lost: bool) -> None:  # noqa: FBT001  # drawn
+        """The answer comes, or gets lost on its way, or the write itself was."""
+        key = data.draw(st.sampled_from(sorted(self.writes)))
+        if lost or self.writes[key].landed or self.writes[key].refused:
+            self.hear(key, lost=lost)
+
+    def hear(self, key: ServiceKey, *, lost: bool = False) -> None:
+        write = self.writes.pop(key)
+        if lost or write.refused:
+            self.enqueue([key])
+        elif write.landed != write.version:
+            self.written_over[key] = write.version
+            self.enqueue([key])
+        elif key in self.cache:
+            self.assignment.confirm(self.cache[key])
+            self.enqueue([key])
+
+    @rule(seconds=st.sampled_from([1, 15, 30]))
+    def wait(self, seconds: int) -> None:
+        self.now += seconds
+
+    # The controller
+
+    def enqueue(self, keys: Iterable[ServiceKey]) -> None:
+        self.line.extend(key for key in keys if key not in self.line)
+
+    def load(self) -> None:
+        """As the shell does it when pools change."""
+        terms = {name: its_terms for name, (_, its_terms) in self.pools.items()}
+        allocator: Any = self.assignment.allocator
+        terms_changed, allocator.terms = allocator.terms != terms, terms
+        config = Config(pools=tuple(pool for pool, _ in self.pools.values()))
+        if terms_changed:
+            self.assignment.config = None
+        if self.assignment.load(config):
+            self.assignment.adopt(self.cache.values())
+            self.enqueue(each.key for each in sorted(self.cache.values(), key=lambda each: each.seniority))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.line)
+    def work(self, data: st.DataObject) -> None:
+        free = [key for key in self.line if key not in self.writes]
+        if free:
+            self.decide(data.draw(st.sampled_from(free)))
+
+    def decide(self, key: ServiceKey) -> None:
+        self.line.remove(key)
+        service = self.cache.get(key)
+        if service is not None and self.written_over.get(key) == service.metadata.resource_version:
+            return
+        self.written_over.pop(key, None)
+        held = {other: each.addresses for other, each in self.assignment.allocator.allocations.items() if other != key}
+        expected = self.remembered(service) if service is not None else None
+        outcome = self.assignment.decide(key, service, self.now)
+        after = self.assignment.allocator.allocations
+        assert held == {other: each.addresses for other, each in after.items() if other != key}, "it moved another"
+        self.enqueue(outcome.woken)
+        if service is not None:
+            self.claims.setdefault(key, set()).add(claim(service))
+        if service is None or outcome.decision is None:
+            return
+        if expected is not None:
+            assert isinstance(outcome.decision, Assign)
+            assert outcome.decision.allocation.addresses == expected.addresses
+        if isinstance(outcome.decision, Keep | Assign):
+            self.check_limits(service, outcome.decision.allocation.addresses)
+        change = change_for(service, outcome.decision)
+        if change is None and self.assignment.unsure(service):
+            change = StatusChange({}, {})
+        if change is not None:
+            self.writes[key] = Write(service.metadata.resource_version, change)
+
+    @rule(data=st.data())
+    def another_leads(self, data: st.DataObject) -> None:
+        """It begins when the last write of the one before is done, and knows what the objects show."""
+        for key in list(self.writes):
+            if data.draw(st.booleans()):
+                self.arrive(key)
+            del self.writes[key]
+        self.cache = {key: self.api[key] for key in data.draw(st.permutations(sorted(self.api)))}
+        self.take_over(list(self.cache), list(self.assignment.allocator.reservations))
+
+    def take_over(self, keys: list[ServiceKey], reservations: list[Reservation]) -> None:
+        self.assignment = Assignment(allocator=Termed())
+        self.events.clear()
+        self.line.clear()
+        self.written_over.clear()
+        for each in reservations:
+            self.assignment.allocator.reservations.add(each)
+        self.load()
+
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        self.come_to_rest()
+        self.check_that_another_controller_changes_nothing(data.draw(st.permutations(sorted(self.api))))
+
+    def come_to_rest(self) -> None:
+        """All arrives, and the controller works until it has nothing left to do."""
+        for _ in range(2000):
+            if self.events:
+                self.deliver()
+            elif self.writes:
+                key = min(self.writes)
+                if not self.writes[key].landed and not self.writes[key].refused:
+                    self.arrive(key)
+                self.hear(key)
+            elif self.line:
+                self.decide(self.line[0])
+            else:
+                break
+        else:
+            raise AssertionError("it never comes to rest")
+        self.check_rest()
+
+    # What must be so
+
+    def remembered(self, service: Service) -> Reservation | None:
+        """What the Service must get because it was there before; None where nothing is certain."""
+        allocator = self.assignment.allocator
+        reservation, request = allocator.reservations.of(service.key), request_of(service)
+        if reservation is None or not isinstance(request, Request) or reservation.until <= self.now:
+            return None
+        known = shown(service) or allocator.occupancy(service.key)
+        ours = service.spec.type == "LoadBalancer" and self.assignment.concerns(service)
+        pools = [(pool, terms) for pool, terms in self.pools.values() if all(a in pool for a in reservation.addresses)]
+        families = sorted(address.family for address in reservation.addresses)
+        if (
+            known
+            or not ours
+            or not pools
+            or request.addresses
+            or request.unusable
+            or families != sorted(request.families)
+        ):
+            return None
+        pool, terms = pools[0]
+        fits = terms.sticky_s and pool.admits(service.key.namespace, service.metadata.labels)
+        asked = request.pool == pool.name if request.pool else pool.auto_assign
+        taken = any(allocator.holders_of(address) for address in reservation.addresses)
+        return reservation if fits and asked and not taken else None
+
+    def check_limits(self, service: Service, addresses: tuple[Address, ...]) -> None:
+        """Neither quotas nor draining let a Service have what it did not show before."""
+        before = self.before_limits.get(service.key, frozenset()) | {Address.parse(ip) for ip in shown(service)}
+        for address in set(addresses) - before:
+            pool, terms = next((pool, terms) for pool, terms in self.pools.values() if address in pool)
+            assert not terms.draining
+            if terms.quota is not None:
+                assert len(self.held_in(service.key.namespace, pool)) <= terms.quota
+
+    def held_in(self, namespace: str, pool: Pool) -> set[Address]:
+        """The addresses of a pool that a namespace's Services hold."""
+        allocations = self.assignment.allocator.allocations
+        return {
+            a for key, each in allocations.items() if key.namespace == namespace for a in each.addresses if a in pool
+        }
+
+    @invariant()
+    def remember_what_is_held(self) -> None:
+        allocations = self.assignment.allocator.allocations
+        self.before_limits = {key: frozenset(each.addresses) for key, each in allocations.items()}
+
+    @invariant()
+    def nobody_is_out_of_a_pool_or_in_anothers_way(self) -> None:
+        allocator, users = self.assignment.allocator, dict[Address, list[ServiceKey]]()
+        for key in KEYS:
+            for each in allocator.occupancy(key):
+                users.setdefault(each.address, []).append(key)
+        for key, allocation in allocator.allocations.items():
+            assert all(address in self.pools[allocation.pool][0] for address in allocation.addresses)
+            assert key in KEYS
+        for address, keys in users.items():
+            assert allocator.holders_of(address) == set(keys)
+            held = [
+                key for key in keys if key in allocator.allocations and address in allocator.allocations[key].addresses
+            ]
+            claims = [each for key in held for each in allocator.occupancy(key) if each.address == address]
+            assert len(claims) < 2 or (len({each.sharing for each in claims}) == 1 and claims[0].sharing.key)
+            assert sum(len(each.ports) for each in claims) == len({port for each in claims for port in each.ports})
+        for name, (pool, _) in self.pools.items():
+            for family, usage in allocator.usage(name).items():
+                assert usage.in_use == sum(a in pool and a.family == family for a in users)
+
+    def check_rest(self) -> None:
+        for key, service in self.api.items():
+            held = self.assignment.allocator.holder(key)
+            if not self.assignment.concerns(service):
+                continue
+            assert [each.ip for each in service.status.load_balancer.ingress] == list(
+                map(str, held.addresses if held else ())
+            )
+            assert service.metadata.annotations.get(POOL_ANNOTATION, "") == (held.pool if held else "")
+        for one, two in ((one, two) for one in KEYS for two in KEYS if one < two):
+            if one in self.api and two in self.api and shown(self.api[one]) & shown(self.api[two]):
+                ours = [self.assignment.concerns(self.api[each]) for each in (one, two)]
+                assert not all(ours) or compatible(claim(self.api[one]), claim(self.api[two]))
+        self.check_that_nobody_waits_in_vain()
+        self.check_that_nobody_moved()
+        self.check_that_another_controller_changes_nothing(sorted(self.api))
+        self.touched.clear()
+        self.pools_changed = False
+        self.at_rest = {
+            key: tuple(each.ip for each in service.status.load_balancer.ingress) for key, service in self.api.items()
+        }
+
+    def check_that_nobody_moved(self) -> None:
+        """Who did not change, under pools that did not, keeps what it has, gains, or gets what it asks for."""
+        if self.pools_changed:
+            return
+        for key, before in self.at_rest.items():
+            if key not in self.touched and key in self.api:
+                asked = set(self.api[key].metadata.annotations.get("metallb.io/loadBalancerIPs", "").split(","))
+                now = shown(self.api[key])
+                assert set(before) <= now or now == asked, (key, before, now)
+
+    def check_that_another_controller_changes_nothing(self, order: list[ServiceKey]) -> None:
+        fresh = Termed()
+        fresh.terms = {name: terms for name, (_, terms) in self.pools.items()}
+        assignment = Assignment(allocator=fresh)
+        assignment.load(Config(pools=tuple(pool for pool, _ in self.pools.values())))
+        assignment.adopt(self.api[key] for key in order)
+        for key in order:
+            decision = assignment.decide(key, self.api[key], self.now).decision
+            assert decision is None or change_for(self.api[key], decision) is None, (key, decision)
+
+    def check_that_nobody_waits_in_vain(self) -> None:
+        """Every address is tried for each who lacks one."""
+        for key, service in self.api.items():
+            request = request_of(service)
+            ours = service.spec.type == "LoadBalancer" and self.assignment.concerns(service)
+            if not ours or not isinstance(request, Request) or request.unusable:
+                continue
+            has = {Address.parse(ip) for ip in shown(service)}
+            if request.addresses and has != set(request.addresses):
+                assert not self.could_have(service, request, request.addresses, asked=True), key
+            elif not has:
+                assert not any(self.could_have(service, request, each) for each in self.choices(request)), key
+            elif len(has) < len(request.families) and not request.addresses:
+                assert not any(
+                    self.could_have(service, request, each, extending=has)
+                    for each in self.choices(request)
+                    if has < set(each)
+                ), key
+
+    def choices(self, request: Request) -> Iterator[tuple[Address, ...]]:
+        """All that the Service could be given."""
+        for pool, _ in self.pools.values():
+            each = [Address(r.family, value) for r in pool.ranges for value in range(r.first, r.last + 1)]
+            singles = [(address,) for address in each if address.family in request.families]
+            pairs = [(one, two) for one in each for two in each if one.family < two.family]
+            if len(request.families) == 1:
+                yield from singles
+            else:
+                yield from pairs
+                if not request.both_required:
+                    yield from singles
+
+    def could_have(
+        self,
+        service: Service,
+        request: Request,
+        addresses: tuple[Address, ...],
+        *,
+        asked: bool = False,
+        extending: Iterable[Address] = (),
+    ) -> bool:
+        found = [(pool, terms) for pool, terms in self.pools.values() if all(address in pool for address in addresses)]
+        if not found or found[0][1].draining:
+            return False
+        pool, terms = found[0]
+        if not pool.admits(service.key.namespace, service.metadata.labels) or request.pool not in {"", pool.name}:
+            return False
+        if not asked and not request.pool and not pool.auto_assign and not extending:
+            return False
+        if terms.quota is not None:
+            alone = {a for a in self.mine(service) if a in pool and len(self.on(a, service.key.namespace)) == 1}
+            if len(self.held_in(service.key.namespace, pool) - (alone - set(addresses)) | set(addresses)) > terms.quota:
+                return False
+        return all(self.could_join(service, address) for address in addresses)
+
+    def mine(self, service: Service) -> set[Address]:
+        held = self.assignment.allocator.holder(service.key)
+        return set(held.addresses if held else ())
+
+    def on(self, address: Address, namespace: str) -> list[ServiceKey]:
+        allocations = self.assignment.allocator.allocations
+        return [key for key, each in allocations.items() if key.namespace == namespace and address in each.addresses]
+
+    def could_join(self, service: Service, address: Address) -> bool:
+        others = [each for key, each in self.api.items() if key != service.key and str(address) in shown(each)]
+        others = [each for each in others if each.spec.type == "LoadBalancer"]
+        return all(compatible(claim(service), claim(each)) for each in others)
+
+    def teardown(self) -> None:
+        for key in list(self.writes):
+            self.writes[key].refused = not self.writes[key].landed
+
+
+def with_ranges(pool: Pool, ranges: tuple[Range, ...]) -> Pool:
+    return Pool(pool.name, ranges, pool.auto_assign, pool.avoid_buggy_ips, pool.allocation)
+
+
+def shown(service: Service) -> set[str]:
+    return {entry.ip for entry in service.status.load_balancer.ingress}
+
+
+def claim(service: Service) -> tuple[Sharing, frozenset[int]]:
+    return sharing_of(service), frozenset(port.port for port in service.spec.ports)
+
+
+def compatible(one: tuple[Sharing, frozenset[int]], two: tuple[Sharing, frozenset[int]]) -> bool:
+    return bool(one[0].key) and one[0] == two[0] and not one[1] & two[1]
+
+
+def changed(service: Service, change: StatusChange) -> Service:
+    """After a status patch; the API server puts `ipMode: VIP` in."""
+    status = service.status
+    if change.status:
+        entries = change.status["loadBalancer"]["ingress"] or []
+        status = ServiceStatus(
+            LoadBalancerStatus(tuple(LoadBalancerIngress(ip=each["ip"], ip_mode="VIP") for each in entries))
+        )
+    annotations = {**service.metadata.annotations, **change.annotations}
+    kept = {name: value for name, value in annotations.items() if value is not None}
+    return msgspec.structs.replace(
+        service, metadata=msgspec.structs.replace(service.metadata, annotations=kept), status=status
+    )
+
+
+TestLives = Lives.TestCase
+TestLives.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
