@@ -66,7 +66,8 @@ def _lost_aliases(tables: Tables, name: ObjectName, gone: Iterable[str]) -> Iter
     for alias in sorted(gone):
         users = [] if tables.giving(alias) else [each.name for each in tables.reach.using(alias)]
         if users:
-            yield f"{name}: {_kind(users)} {few(users)} would be left with the unknown alias {few({alias})}; change them first"
+            lost = f"would be left with the unknown alias {few({alias})}"
+            yield f"{name}: {_kind(users)} {few(users)} {lost}; change them first"
 
 
 def _kind(names: list[str]) -> str:
