@@ -121,7 +121,7 @@ class Tables:
 
     def holders(self, ranges: Iterable[Range]) -> set[ServiceKey]:
         """The Services that have an address in one of the ranges."""
-        return {key for each in ranges for key in self.held.owners(each)}
+        return set().union(*map(self.held.owners, ranges))
 
     def _take(self, name: str, resource: Resource) -> None:
         match resource:
