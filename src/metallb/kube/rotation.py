@@ -23,6 +23,7 @@ from msgspec.json import Decoder
 
 from metallb.api.core import Model, ObjectMeta
 from metallb.kube.authority import Pair, issue, make_authority
+from metallb.kube.backoff import Backoff
 from metallb.kube.client import KubeClient
 from metallb.kube.errors import ConflictError, InvalidError, NotFoundError
 from metallb.kube.informer import Informer
@@ -48,6 +49,9 @@ from metallb.kube.rotation_plan import (
 )
 from metallb.kube.trust import Trust, decoded, only
 from metallb.telemetry import logs
+
+BACKOFF: Final = Backoff(first_s=0.2, limit_s=30.0)
+"""Of what the API server refuses: until it is in order, nothing can be configured."""
 
 _KEY: Final = "certificate"
 
@@ -113,7 +117,7 @@ class Rotation:
         self._served: Material | None = None
         self._trusted: tuple[bytes, float] | None = None
         self._written_over = ""
-        self._work: Reconciler[str] = Reconciler(_KEY, self._reconcile)
+        self._work: Reconciler[str] = Reconciler(_KEY, self._reconcile, backoff=BACKOFF)
         self._secret = Informer(
             client, SECRETS, decoder=Decoder(_Secret), namespace=names.namespace, field_selector=only(names.secret)
         )
