@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import random
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kubelab.apiserver.journal import Journal
+from kubelab.apiserver.server import Options, Server
 from kubelab.apiserver.webhooks.failures import CallError
+from kubelab.apiserver.webhooks.hooks import VALIDATING
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1"
@@ -18,6 +23,18 @@ EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
 SCALE = "/apis/apps/v1/namespaces/default/deployments/d/scale"
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
+
+EVENT = {
+    "metadata": {"name": "e"},
+    "eventTime": "2026-01-01T00:00:00.000000Z",
+    "action": "a",
+    "reason": "r",
+    "type": "Normal",
+    "note": "hello",
+    "regarding": {"kind": "Pod", "name": "p", "namespace": "default"},
+    "reportingController": "x.org/c",
+    "reportingInstance": "i",
+}
 
 Configure = Callable[..., Awaitable[None]]
 
@@ -197,18 +214,7 @@ async def test_a_request_in_another_version_is_converted_for_its_webhook(
     webhooks.said |= {"/equivalent": allow, "/exact": allow}
     core = rule("events")
     await configure(equivalent={"rules": [core]}, exact={"rules": [core], "matchPolicy": "Exact"})
-    event = {
-        "metadata": {"name": "e"},
-        "eventTime": "2026-01-01T00:00:00.000000Z",
-        "action": "a",
-        "reason": "r",
-        "type": "Normal",
-        "note": "hello",
-        "regarding": {"kind": "Pod", "name": "p", "namespace": "default"},
-        "reportingController": "x.org/c",
-        "reportingInstance": "i",
-    }
-    made = await ask("POST", EVENTS, event)
+    made = await ask("POST", EVENTS, EVENT)
     assert made.status == 201, made.body
     assert webhooks.paths() == ["/equivalent"]
     request = webhooks.asked[0][1]
@@ -442,3 +448,79 @@ async def test_conditions_that_do_not_compile_are_refused(ask: Any, webhooks: An
     answer = await ask("POST", path, {"metadata": {"name": "w"}, "webhooks": [hook]})
     fields = [one["field"].removeprefix("webhooks[0].matchConditions") for one in answer.body["details"]["causes"]]
     assert fields == ["[0].expression", "[1].expression", "[1].name"]
+
+
+async def test_no_change_is_lost_however_writes_and_webhooks_meet(
+    ask: Any, webhooks: Any, configure: Configure
+) -> None:
+    chance = random.Random(5)
+
+    async def dawdle(_: Any) -> Any:
+        for _ in range(chance.randrange(6)):
+            await asyncio.sleep(0)
+        return {"allowed": True}
+
+    webhooks.said |= {"/one": dawdle, "/two": dawdle}
+    await configure("mutating", "m", one={})
+    await configure("validating", "v", two={})
+    await ask("POST", MAPS, {"metadata": {"name": "a"}})
+    changes = [ask("PATCH", f"{MAPS}/a", {"data": {f"k{n}": "1"}}, content_type=MERGE) for n in range(30)]
+    answers = await asyncio.gather(*changes)
+    assert {one.status for one in answers} == {200}
+    versions = [int(one.body["metadata"]["resourceVersion"]) for one in answers]
+    assert len(set(versions)) == 30
+    assert (await ask("GET", f"{MAPS}/a")).body["data"] == {f"k{n}": "1" for n in range(30)}
+
+
+async def test_a_dry_run_is_refused_where_a_webhook_would_leave_something_behind(
+    ask: Any, webhooks: Any, configure: Configure, server: Server
+) -> None:
+    webhooks.said["/old"] = allow
+    await configure(old={})
+    # As an API version that no longer exists let it be stored.
+    stored = server.state.storage.list(VALIDATING)[0]
+    hook = stored["webhooks"][0] | {"sideEffects": "Some"}
+    server.state.storage.write(VALIDATING, "", "w", stored | {"webhooks": [hook]})
+    answer = await ask("POST", f"{MAPS}?dryRun=All", {"metadata": {"name": "a"}})
+    why = 'admission webhook "old.example.org" does not support dry run'
+    assert (answer.status, answer.body["reason"], answer.body["message"]) == (400, "BadRequest", why)
+    assert webhooks.asked == []
+    assert (await ask("POST", MAPS, {"metadata": {"name": "a"}})).status == 201
+
+
+async def test_webhooks_are_asked_again_after_the_server_was_killed(
+    webhooks: Any, tmp_path: Path, asker_of: Any
+) -> None:
+    def start() -> Any:
+        return asker_of(Server(Options(webhooks=webhooks, journal=Journal(tmp_path / "journal"))))
+
+    webhooks.said["/no"] = deny
+    hook = {
+        "name": "no.example.org",
+        "clientConfig": webhooks.client("/no"),
+        "rules": [rule()],
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    path = f"{CONFIGURATIONS}/validatingwebhookconfigurations"
+    assert (await start()("POST", path, {"metadata": {"name": "w"}, "webhooks": [hook]})).status == 201
+    assert (await start()("POST", MAPS, {"metadata": {"name": "a"}})).status == 400
+
+
+async def test_a_patch_of_an_unknown_kind_is_a_failure_of_the_webhook(
+    ask: Any, webhooks: Any, configure: Configure
+) -> None:
+    webhooks.said["/odd"] = lambda _: patching({"op": "remove", "path": "/x"}) | {"patchType": "Odd"}
+    await configure("mutating", "m", odd={})
+    failed = await ask("POST", MAPS, {"metadata": {"name": "a"}})
+    why = 'failed calling webhook "odd.example.org": unsupported patch type "Odd"'
+    assert failed.body["message"] == f"Internal error occurred: {why}"
+
+
+async def test_conditions_see_the_object_in_the_version_of_the_rule(
+    ask: Any, webhooks: Any, configure: Configure
+) -> None:
+    webhooks.said["/no"] = deny
+    condition = {"name": "message", "expression": "object.message == 'hello'"}
+    await configure(no={"rules": [rule("events")], "matchConditions": [condition]})
+    assert (await ask("POST", EVENTS, EVENT)).status == 400

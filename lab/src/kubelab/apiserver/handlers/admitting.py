@@ -20,7 +20,7 @@ from kubelab.apiserver.storage import Stored
 from kubelab.apiserver.webhooks.attributes import Attributes, GroupVersionResource, Operation, write_options
 from kubelab.objects import Object
 
-TRIES: Final = 10
+TRIES: Final = 100
 """How often a change is made anew because another came between."""
 
 
