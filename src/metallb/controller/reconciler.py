@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from metallb.allocator.converge import Pending
+from metallb.allocator.converge import Assign, Decision, Keep, Pending
 from metallb.api.core import Service
 from metallb.api.net import ServiceKey
 from metallb.config.state import Evaluation, Reading, evaluate
@@ -68,6 +69,7 @@ class ServiceController:
         self._outlets = outlets
         self._said: dict[ServiceKey, tuple[str, tuple[Notice, ...]]] = {}
         self._written_over: dict[ServiceKey, str] = {}
+        self._lacking: set[ServiceKey] = set()
 
     def reload(self, *_cause: object) -> None:
         """Something changed that the configuration is made from."""
@@ -76,14 +78,22 @@ class ServiceController:
     async def _config(self, _key: str) -> Outcome:
         config, evaluation = evaluate(self._read())
         self._outlets.config_judged(evaluation)
+        before = {pool.name: pool for pool in self.assignment.pools}
         if config is None or not self.assignment.load(config):
             return Done()
         _log.info("configuration loaded", event="configLoaded", pools=[pool.name for pool in config.pools])
         self._outlets.config_loaded()
         self.assignment.adopt(self._store.values())
-        for service in sorted(self._store.values(), key=lambda each: each.seniority):
+        changed = {pool.name for pool in self.assignment.pools if before.get(pool.name) != pool}
+        concerned = (each for each in self._store.values() if self._is_concerned(each.key, changed))
+        for service in sorted(concerned, key=lambda each: each.seniority):
             self.services.add(Key(*service.key))
         return Done()
+
+    def _is_concerned(self, service: ServiceKey, changed: AbstractSet[str]) -> bool:
+        """Whether a new configuration can mean anything to a Service: to all but those that are content elsewhere."""
+        held = self.assignment.allocator.holder(service)
+        return held is None or held.pool in changed or service in self._lacking
 
     async def _service(self, key: Key) -> Outcome:
         service = self._store.get(key)
@@ -93,6 +103,7 @@ class ServiceController:
         outcome = self.assignment.decide(ServiceKey(*key), service)
         for woken in outcome.woken:
             self.services.add(Key(*woken))
+        self._note_lack(ServiceKey(*key), outcome.decision)
         if service is None or outcome.decision is None:
             self._said.pop(ServiceKey(*key), None)
             return Done()
@@ -103,6 +114,13 @@ class ServiceController:
             await self._write(service, change)
         self._say(service, tuple(notices_for(service, outcome.decision)), changed=change is not None)
         return Again(PENDING_RESYNC_S) if isinstance(outcome.decision, Pending) else Done()
+
+    def _note_lack(self, service: ServiceKey, decision: Decision | None) -> None:
+        """Remembers who holds something and would rather have something else."""
+        if isinstance(decision, Keep | Assign) and decision.lacking is not None:
+            self._lacking.add(service)
+        else:
+            self._lacking.discard(service)
 
     async def _write(self, service: Service, change: StatusChange) -> None:
         """Writes, and when told to stop waits for the answer first.

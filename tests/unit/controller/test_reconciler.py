@@ -249,6 +249,58 @@ async def test_a_freed_address_is_given_on(
         assert api.of("b") == ("10.0.0.0",)
 
 
+async def test_a_pool_that_changes_is_no_work_for_services_that_are_content_elsewhere(
+    api: FakeApi, make_service: Callable[..., Service], make_pool: Callable[..., Any]
+) -> None:
+    wants = "metallb.io/address-pool"
+    api.pool(make_pool("second", "10.1.0.0/24", auto_assign=False))
+    for number in range(50):
+        api.put(make_service(f"content{number}"))
+    for number in range(3):
+        api.put(make_service(f"touched{number}", annotations={wants: "second"}))
+    api.put(make_service("waits", annotations={wants: "third"}))
+    api.put(make_service("elsewhere", requested="10.2.0.9"))
+    async with api.leading() as controller:
+        await turns(200)
+        api.put(make_service("wishes"))
+        await turns(50)
+        kept = api.of("wishes")
+        api.put(
+            msgspec.structs.replace(
+                make_service("wishes", ips=kept, annotations={POOL_ANNOTATION: "first"}, requested="10.2.0.7"),
+            )
+        )
+        await turns(50)
+        assert api.of("wishes") == kept
+        seen: list[str] = []
+        decide = controller.assignment.decide
+
+        def counted(key: Any, *rest: Any) -> Any:
+            seen.append(key.name)
+            return decide(key, *rest)
+
+        controller.assignment = Spied(controller.assignment, counted)  # type: ignore[assignment]  # a proxy
+        api.pool(make_pool("second", "10.1.0.0/25", auto_assign=False))
+        await turns(100)
+        assert set(seen) == {"touched0", "touched1", "touched2", "waits", "elsewhere", "wishes"}
+        api.pool(make_pool("third", "10.2.0.0/24", auto_assign=False))
+        await turns(200)
+        assert (api.of("elsewhere"), api.of("wishes")) == (("10.2.0.9",), ("10.2.0.7",))
+        assert api.of("waits") == ("10.2.0.0",)
+        assert not any(name.startswith("content") for name in seen)
+
+
+class Spied:
+    """An Assignment whose decisions somebody counts."""
+
+    def __init__(self, inner: Assignment, decide: Callable[..., Any]) -> None:
+        self._inner = inner
+        self.decide = decide
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
 async def test_a_bad_configuration_is_told_and_the_last_one_serves_on(
     api: FakeApi, make_service: Callable[..., Service], make_pool: Callable[..., Any]
 ) -> None:
