@@ -54,18 +54,17 @@ async def leave_it_as_it_was(cluster: Any) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("family", ["IPv4", "IPv6"])
-async def test_a_nodes_death_is_survived_within_five_seconds(cluster: Any, family: str) -> None:
+async def test_a_nodes_death_is_survived_within_a_second(cluster: Any, family: str) -> None:
     spec = {"ipFamilies": [family], "ipFamilyPolicy": "SingleStack"}
     address, node = await announced_by_a_worker(cluster, "dies", **spec)
     asking = await probe(cluster, address, 12.0)
     await asyncio.sleep(2.0)
     cluster.lab.cut(node)
     summary = await summary_of(asking)
-    assert summary["longest_gap_s"] <= 5.0
+    assert summary["longest_gap_s"] <= 1.5, "0.5 s, and a loaded machine's share"
+    # Until the cluster takes the node for dead, proxies send a part of the connections to its pods: they fail.
     assert summary["failed"] < 5.0 / INTERVAL_S
-    if summary["last_failure_s"] is not None:
-        # The demo allows none after the gap; a loaded machine's proxies may know of the dead pods a moment later.
-        assert summary["last_failure_s"] <= summary["gap_began_s"] + summary["longest_gap_s"] + 0.5
+    assert (summary["last_failure_s"] or 0) <= summary["gap_began_s"] + 5.0
     assert await cluster.announcer(address) not in {"", node}
 
 

@@ -30,6 +30,7 @@ class Host:
     backlog: list[watch.Input] = field(default_factory=list)
     verdicts: list[tuple[float, frozenset[str]]] = field(default_factory=list)
     doubted: list[float] = field(default_factory=list)
+    returned: list[float] = field(default_factory=list)
 
 
 class World:
@@ -87,6 +88,8 @@ class World:
                     host.verdicts.append((self.now, names))
                 case watch.Doubted():
                     host.doubted.append(self.now)
+                case watch.Returned():
+                    host.returned.append(self.now)
         deadline = host.machine.deadline()
         if deadline is not None and deadline != host.wanted:
             host.wanted = deadline
@@ -183,6 +186,29 @@ def test_who_was_cut_off_learns_that_it_was_silent_and_is_back_at_once(seed: int
     world.run(0.15)
     assert set(world.views().values()) == {frozenset()}
     assert world.hosts["n0"].doubted
+
+
+def test_who_leaves_is_silent_for_all_at_once() -> None:
+    world = World(8, seed=4)
+    world.run(3)
+    world.feed("n3", watch.Leave())
+    world.run(0.002)
+    assert {view for name, view in world.views().items() if name != "n3"} == {frozenset({"n3"})}
+    assert world.views()["n3"] == frozenset(), "it goes on until the others have taken over"
+
+
+def test_both_sides_of_a_mended_cut_know_it_at_once() -> None:
+    """Gossip took each other's side for dead meanwhile."""
+    world = World(4, seed=6)
+    world.run(3)
+    world.cut.add("n0")
+    for name in world.hosts:
+        here = {"n0"} if name == "n0" else set(world.hosts) - {"n0"}
+        world.feed(name, watch.Members(frozenset(here - {name}), frozenset(world.hosts) - here))
+    world.run(60)
+    world.cut.clear()
+    world.run(0.11)
+    assert all(host.returned for host in world.hosts.values())
 
 
 def test_one_broken_path_makes_nobody_silent() -> None:

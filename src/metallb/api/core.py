@@ -222,6 +222,7 @@ class PodStatus(Model, frozen=True):
     """core/v1 PodStatus."""
 
     phase: str = ""
+    pod_ip: str = field(default="", name="podIP")
     conditions: tuple[Condition, ...] = ()
 
 

@@ -12,7 +12,6 @@ from metallb.kube.tls import TlsSettings
 from metallb.speaker.settings import SpeakerSettings
 from metallb.telemetry.logs import LEVELS
 
-_GOSSIP: Final = "speakers don't gossip yet"
 _FRR: Final = "the FRR backends are not there yet"
 
 FLAGS: Final = (
@@ -25,7 +24,6 @@ FLAGS: Final = (
         "Address that gossip listens on.",
         field="ml_bind_address",
         env="METALLB_ML_BIND_ADDR",
-        inert=_GOSSIP,
     ),
     Flag(
         "ml-bindport",
@@ -34,16 +32,14 @@ FLAGS: Final = (
         "port",
         field="ml_bind_port",
         env="METALLB_ML_BIND_PORT",
-        inert=_GOSSIP,
     ),
     Flag("ml-labels", "Label selector of the speakers' Pods.", env="METALLB_ML_LABELS"),
     Flag(
         "ml-secret-key-path",
         "Folder with the file secretkey, the key of gossip.",
         env="METALLB_ML_SECRET_KEY_PATH",
-        inert=_GOSSIP,
     ),
-    Flag("ml-wan-config", "Slower timing of gossip.", "false", "switch", inert=_GOSSIP, settled=("false",)),
+    Flag("ml-wan-config", "Slower timing of gossip.", "false", "switch"),
     Flag("port", "Port of the metrics over HTTPS; 0 disables them.", "9120", "port"),
     Flag("health-probe-port", "Port of the probes, on 127.0.0.1.", "17472", "port"),
     Flag("pprof-bind-address", "Address of the profiler.", inert="there is no profiler yet"),

@@ -61,6 +61,12 @@ class Announcer:
             self._follow(before.get(index), fresh.get(index))
         self._plan()
 
+    def announce_again(self) -> None:
+        """Tells all neighbours once more: they may have been told otherwise."""
+        for interface in self._interfaces.values():
+            if interface.index in self._links:
+                self._announce_again(interface)
+
     def flush(self) -> None:
         """Brings the machines up to date now instead of in the next turn."""
         if self._due is not None:

@@ -2,7 +2,7 @@
 
     gossip = Gossip(name, endpoint, framing, settings, changed)
     async with gossip:
-        gossip.join([address, ...])
+        gossip.expect({"n2": address, ...})
         gossip.live
 
 Nothing that comes from the network raises; what can't be read is counted and dropped. Source: spec/speaker.md 3.
@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -37,6 +37,9 @@ from metallb.transports.drive import Driver
 
 LEAVE_S = 1.0
 """How long a good-bye may take."""
+
+SEEK_S = 1.0
+"""How often those are looked for that should be members and are not."""
 
 STREAMS = 64
 """How many streams of others are served at a time."""
@@ -91,6 +94,9 @@ class Gossip(asyncio.DatagramProtocol):
         self._waiting: dict[int, asyncio.StreamWriter] = {}
         self._streams = 0
         self._told = asyncio.Event()
+        self._expected: dict[str, Address] = {}
+        self._joining: set[Endpoint] = set()
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def present(self) -> frozenset[str]:
@@ -103,6 +109,11 @@ class Gossip(asyncio.DatagramProtocol):
         return self._machine.present - self._watch.silent
 
     async def __aenter__(self) -> Self:
+        """As `start`."""
+        await self.start()
+        return self
+
+    async def start(self) -> None:
         """Listens and takes part.
 
         Raises:
@@ -119,7 +130,6 @@ class Gossip(asyncio.DatagramProtocol):
         self._beats = Driver(self._watch, self._perform_beat)
         self._driver = Driver(self._machine, self._perform)
         self._driver.start(self._machine.start)
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -132,12 +142,16 @@ class Gossip(asyncio.DatagramProtocol):
 
     async def leave(self) -> None:
         """Says good-bye; returns when the others were told."""
+        if self._beats is not None:
+            self._beats.feed(w.Leave())
         self._feed(m.Leave())
         if not self._machine.is_quiet:
             await self._told.wait()
 
     def close(self) -> None:
         """Stops at once."""
+        if self._timer is not None:
+            self._timer.cancel()
         for driver in (self._driver, self._beats):
             if driver is not None:
                 driver.close()
@@ -148,14 +162,28 @@ class Gossip(asyncio.DatagramProtocol):
         for task in self._tasks:
             task.cancel()
 
-    def join(self, addresses: Iterable[Address]) -> None:
-        """Makes itself known to those of these addresses that are no members yet."""
-        known = {member.endpoint.address for member in self._machine.roster.members.values() if member.is_present}
-        strangers = tuple(
-            Endpoint(address.pack(), self._listen.port) for address in addresses if address.pack() not in known
-        )
+    def expect(self, speakers: Mapping[str, Address]) -> None:
+        """The nodes that should have a speaker, as the API says: who is no member is looked for until it is one."""
+        self._expected = dict(speakers)
+        self._members_changed()
+        self._seek()
+
+    def _seek(self) -> None:
+        """Makes itself known to those that are missing, and to those again that don't answer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(SEEK_S, self._seek)
+        self._join(self._lost())
+
+    def _lost(self) -> frozenset[str]:
+        return frozenset(self._expected) - self._machine.present
+
+    def _join(self, names: Iterable[str]) -> None:
+        found = map(self._endpoint_of, names)
+        strangers = [each for each in found if each is not None and each not in self._joining]
         if strangers:
-            self._feed(m.Join(strangers))
+            self._joining.update(strangers)
+            self._feed(m.Join(tuple(strangers)))
 
     def stood_still(self) -> None:
         """The process was stopped for a while: nobody is blamed for having been silent meanwhile."""
@@ -214,7 +242,7 @@ class Gossip(asyncio.DatagramProtocol):
             each.name for each in members if each.is_present and each.meta == beats.CAPABILITY and each.name != me
         )
         if self._beats is not None:
-            self._beats.feed(w.Members(able))
+            self._beats.feed(w.Members(able, self._lost()))
         self._changed()
 
     def _hear_beat(self, data: bytes) -> None:
@@ -229,17 +257,27 @@ class Gossip(asyncio.DatagramProtocol):
     def _perform_beat(self, output: w.Output) -> None:
         match output:
             case w.Send(to, beat):
-                member = self._machine.roster.members.get(to)
-                if member is not None:
-                    message = packet.encode(packet.User(beat.encode()))
-                    data = self._beat_framing.datagram(message, os.urandom(NONCE_SIZE), checksum=True)
-                    self._send(member.endpoint, data)
+                message = packet.encode(packet.User(beat.encode()))
+                data = self._beat_framing.datagram(message, os.urandom(NONCE_SIZE), checksum=True)
+                endpoint = self._endpoint_of(to)
+                if endpoint is not None:
+                    self._send(endpoint, data)
             case w.Silence(names):
                 _log.info("speakers that are not heard", nodes=sorted(names))
                 self._changed()
             case w.Doubted(watcher):
                 _log.info("another speaker did not hear us", node=watcher)
                 self._doubted()
+            case w.Returned(name):
+                self._join([name])
+
+    def _endpoint_of(self, name: str) -> Endpoint | None:
+        """Where a member is, or where the API says that it should be."""
+        member = self._machine.roster.members.get(name)
+        if member is not None and member.is_present:
+            return member.endpoint
+        address = self._expected.get(name)
+        return None if address is None else Endpoint(address.pack(), self._listen.port)
 
     def _send(self, to: Endpoint, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -255,6 +293,12 @@ class Gossip(asyncio.DatagramProtocol):
         task.add_done_callback(self._tasks.discard)
 
     async def _exchange(self, asked: m.Exchange) -> None:
+        try:
+            await self._exchange_once(asked)
+        finally:
+            self._joining.discard(asked.to)
+
+    async def _exchange_once(self, asked: m.Exchange) -> None:
         answer: packet.Message | None = None
         try:
             async with asyncio.timeout(asked.timeout_s):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,7 +35,9 @@ from metallb.kube.serving import HealthServer, MetricsServer
 from metallb.kube.store import Change
 from metallb.protocols.announcing import Counter
 from metallb.speaker.announcer import Announcer
+from metallb.speaker.gossip import LEAVE_S
 from metallb.speaker.inputs import ConfigInputs
+from metallb.speaker.members import gossip_of
 from metallb.speaker.reconciler import SLICES_BY_SERVICE, Outlets, ServiceSpeaker, Settings, Stores
 from metallb.speaker.settings import SpeakerSettings
 from metallb.telemetry import logs
@@ -46,10 +49,13 @@ EXCLUDE_KEY = "announcedInterfacesToExclude"
 DEFAULT_SPEAKER_LABELS = "app=metallb,component=speaker"
 
 SETTLE_S = 0.25
-"""How long after a speaker fell silent its addresses are taken over."""
+"""Without gossip: how long after a speaker fell silent its addresses are taken over."""
 
 HANDOVER_S = 1.0
-"""How long a speaker that is told to stop goes on answering, while the others take over."""
+"""Without gossip: how long a speaker that is told to stop goes on answering, while the others take over."""
+
+OVERLAP_S = 0.1
+"""With gossip: the same; the others take over as soon as they hear the good-bye."""
 
 _log = logs.logger(op="startup")
 _COUNTERS: dict[Counter, m.Metric] = {
@@ -83,11 +89,10 @@ async def main(settings: SpeakerSettings) -> None:
     async with client, health, asyncio.TaskGroup() as group:
         speaker = Speaker(client, settings, metrics, exclusion)
         try:
-            speaker.start(group)
+            await speaker.start(group)
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            # The API has marked our Pod as going: the others take over while we still answer.
-            await asyncio.sleep(HANDOVER_S)
+            await speaker.hand_over()
             raise
         finally:
             speaker.close()
@@ -122,17 +127,13 @@ class Caches:
         return self.config.refused() + self.others.refused()
 
     def live(self) -> frozenset[NodeName]:
-        """The nodes that have a speaker."""
-        return frozenset(pod.spec.node_name for pod in self.pods.store if pod.ready)
+        """The nodes with a speaker that is ready, as the API says."""
+        return frozenset(pod.spec.node_name for pod in self.pods.store.values() if pod.ready)
 
-    def stores(self) -> Stores:
-        """The caches as the reconciler reads them."""
-        return Stores(
-            services=self.services.store,
-            slices=self.slices.store,
-            nodes=self.nodes.store,
-            speakers=self.pods.store,
-        )
+    def speakers(self) -> dict[str, Address]:
+        """The nodes that should have a speaker, and where it listens."""
+        placed = (pod for pod in self.pods.store.values() if pod.spec.node_name and pod.status.pod_ip)
+        return {pod.spec.node_name: Address.parse(pod.status.pod_ip) for pod in placed}
 
 
 class Speaker:
@@ -159,10 +160,23 @@ class Speaker:
         )
         self._reconciled = outcomes_of(metrics, "service")
         self._speaker: ServiceSpeaker | None = None
+        self._gossip = gossip_of(settings, self._review, self._announcer.announce_again)
         self._shown: dict[ServiceKey, list[tuple[str, str, str, str]]] = {}
 
-    def start(self, group: asyncio.TaskGroup) -> None:
-        """Follows API and interfaces, announces and serves metrics from now on."""
+    async def start(self, group: asyncio.TaskGroup) -> None:
+        """Follows API and interfaces, gossips, announces and serves metrics from now on.
+
+        Raises:
+            StartError: gossip can't listen.
+        """
+        if self._gossip is not None:
+            try:
+                await self._gossip.start()
+            except OSError as error:
+                raise StartError(
+                    f"gossip can't listen on {self._settings.ml_bind_address}: {error.strerror}"
+                ) from error
+        self._caches.pods.subscribe(self._expect)
         self._caches.start(group)
         group.create_task(self._recorder.run(), name="events")
         group.create_task(self._report.run(), name="configuration state")
@@ -170,8 +184,21 @@ class Speaker:
         if self._settings.port:
             group.create_task(self._serve_metrics(), name="metrics")
 
+    async def hand_over(self) -> None:
+        """Says good-bye, and still answers while the others take over."""
+        if self._gossip is None:
+            await asyncio.sleep(HANDOVER_S)  # they learn it from the API, which has marked our Pod as going
+            return
+        told = asyncio.create_task(self._gossip.leave())
+        await asyncio.sleep(OVERLAP_S)
+        self._announcer.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(told, LEAVE_S)
+
     def close(self) -> None:
         """Stops answering."""
+        if self._gossip is not None:
+            self._gossip.close()
         if self._netlink is not None:
             asyncio.get_running_loop().remove_reader(self._netlink.fileno())
             self._netlink.close()
@@ -192,18 +219,33 @@ class Speaker:
             observe=self._count,
         )
         told = Settings(settings.node_name, settings.lb_class, settings.ignore_exclude_lb)
-        speaker = self._speaker = ServiceSpeaker(told, caches.stores(), caches.config.read, self._announcer, outlets)
+        stores = Stores(caches.services.store, caches.slices.store, caches.nodes.store, self._live)
+        speaker = self._speaker = ServiceSpeaker(told, stores, caches.config.read, self._announcer, outlets)
         self._watch_interfaces(speaker)
         caches.services.subscribe(speaker.services.add)
         caches.slices.subscribe_by(_keys_of, speaker.services.add)
         caches.nodes.subscribe(speaker.review_all, when=_node_matters)
-        caches.pods.subscribe(speaker.review_all, when=_came_or_left)
-        caches.pods.subscribe(lambda _key: self._review_soon(speaker), when=_fell_silent)
+        if self._gossip is None:
+            caches.pods.subscribe(speaker.review_all, when=_came_or_left)
+            caches.pods.subscribe(lambda _key: self._review_soon(speaker), when=_fell_silent)
         caches.config.subscribe(speaker.reload)
         speaker.reload()
         async with asyncio.TaskGroup() as group:
             group.create_task(speaker.config.run(), name="config")
             group.create_task(speaker.services.run(), name="services")
+
+    def _live(self) -> frozenset[NodeName]:
+        """The nodes with a living speaker: as gossip says, else as the API does."""
+        return self._caches.live() if self._gossip is None else frozenset(map(NodeName, self._gossip.live))
+
+    def _review(self) -> None:
+        """Who lives changed."""
+        if self._speaker is not None:
+            self._speaker.review_all()
+
+    def _expect(self, _key: Key) -> None:
+        if self._gossip is not None:
+            self._gossip.expect(self._caches.speakers())
 
     def _review_soon(self, speaker: ServiceSpeaker) -> None:
         """Elects anew once the proxies have had time to forget the silent node's pods, too.
@@ -261,7 +303,7 @@ class Speaker:
         self._caches.others.watch_health(tell)
 
     def _misconfigured(self, error: ConfigError) -> None:
-        about = self._caches.config.to_be_told(error, self._caches.live())
+        about = self._caches.config.to_be_told(error, self._live())
         if about is not None:
             self._recorder.event(about, "Warning", "ConfigurationError", describe(error))
 

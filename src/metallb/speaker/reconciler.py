@@ -19,7 +19,7 @@ from metallb.advertisement.reasons import (
     Reason,
     SharedWithSelectors,
 )
-from metallb.api.core import Endpoint, EndpointSlice, Node, Pod, Service
+from metallb.api.core import Endpoint, EndpointSlice, Node, Service
 from metallb.api.net import NodeName, ServiceKey
 from metallb.config.model import Config
 from metallb.config.state import Evaluation, Reading, evaluate
@@ -47,12 +47,12 @@ _log = logs.logger(op="announce")
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The caches that decisions are made from, beside the configuration."""
+    """What decisions are made from, beside the configuration; `live` gives the nodes with a living speaker."""
 
     services: Store[Service]
     slices: Store[EndpointSlice]
     nodes: Store[Node]
-    speakers: Store[Pod]
+    live: Callable[[], frozenset[NodeName]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class ServiceSpeaker:
         if self._cluster is None:
             self._cluster = Cluster(
                 me=self._settings.node,
-                live=frozenset(pod.spec.node_name for pod in self._stores.speakers.values() if pod.ready),
+                live=self._stores.live(),
                 nodes={each.name: each for each in self._stores.nodes.values()},
                 ignore_exclude=self._settings.ignore_exclude,
             )

@@ -50,8 +50,8 @@ async def net() -> AsyncIterator[Net]:
         yield world
 
 
-def addresses(*numbers: int) -> list[Address]:
-    return [Address.parse(f"{NET}.{number}") for number in numbers]
+def speakers(*numbers: int) -> dict[str, Address]:
+    return {f"n{number}": Address.parse(f"{NET}.{number}") for number in numbers}
 
 
 @pytest.mark.parametrize("framing", [KEYED, CLEAR], ids=["encrypted", "clear"])
@@ -59,7 +59,7 @@ async def test_members_find_each_other_and_miss_one_that_dies(framing: Framing) 
     async with net() as world:
         members = [await world.member(number, framing) for number in (1, 2, 3)]
         for member in members:
-            member.join(addresses(1, 2, 3))
+            member.expect(speakers(1, 2, 3))
         await world.until(lambda: all(member.present == {"n1", "n2", "n3"} for member in members))
         members[0].close()
         await world.until(lambda: all(member.present == {"n2", "n3"} for member in members[1:]))
@@ -69,7 +69,7 @@ async def test_a_member_that_falls_silent_is_not_live_long_before_gossip_knows()
     async with net() as world:
         members = [await world.member(number, settings=LAN) for number in (1, 2, 3)]
         for member in members:
-            member.join(addresses(1, 2, 3))
+            member.expect(speakers(1, 2, 3))
         await world.until(lambda: all(member.live == {"n1", "n2", "n3"} for member in members))
         await asyncio.sleep(0.3)  # a sign of life each way, before which nobody is watched
         members[0].close()
@@ -82,7 +82,7 @@ async def test_a_member_that_falls_silent_is_not_live_long_before_gossip_knows()
 async def test_a_good_bye_is_heard_at_once() -> None:
     async with net() as world:
         one, two = await world.member(1), await world.member(2)
-        one.join(addresses(2))
+        one.expect(speakers(2))
         await world.until(lambda: one.present == two.present == {"n1", "n2"})
         started = asyncio.get_running_loop().time()
         await two.leave()
@@ -113,7 +113,7 @@ async def test_what_strangers_send_does_no_harm() -> None:
         one.datagram_received(b"\xff" * 50, (f"{NET}.9", 1))
         assert one.dropped == {"type": 2}
         two = await world.member(2, CLEAR)
-        two.join(addresses(1))
+        two.expect(speakers(1))
         await world.until(lambda: one.present == {"n1", "n2"})
 
 

@@ -31,7 +31,9 @@ def node(*, unavailable: str = "False", heartbeat: str = "1", **labels: str) -> 
 
 def pod(*, ready: bool = True, deleted: str | None = None, version: str = "1") -> Pod:
     metadata = ObjectMeta(name="speaker", resource_version=version, deletion_timestamp=deleted)
-    return Pod(metadata, PodSpec(NodeName("node-a")), PodStatus("Running", (Condition("Ready", str(ready)),)))
+    return Pod(
+        metadata, PodSpec(NodeName("node-a")), PodStatus("Running", conditions=(Condition("Ready", str(ready)),))
+    )
 
 
 @pytest.mark.parametrize(

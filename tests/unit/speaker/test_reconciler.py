@@ -71,14 +71,8 @@ class World:
     announcer: FakeAnnouncer = field(default_factory=FakeAnnouncer)
     said: list[str] = field(default_factory=list)
     judged: list[Evaluation] = field(default_factory=list)
-    stores: Stores = field(
-        default_factory=lambda: Stores(
-            services=Store(),
-            slices=Store({SLICES_BY_SERVICE: lambda each: [str(each.service)] if each.service else []}),
-            nodes=Store(),
-            speakers=Store(),
-        )
-    )
+    stores: Stores = field(init=False)
+    speakers: Store[Pod] = field(default_factory=Store)
     pools: Store[v1beta1.IPAddressPool] = field(default_factory=Store)
     l2_advertisements: Store[v1beta1.L2Advertisement] = field(default_factory=Store)
     peers: list[v1beta2.BGPPeer] = field(default_factory=list)
@@ -87,6 +81,12 @@ class World:
 
     def __post_init__(self) -> None:
         announcer: Any = self.announcer
+        self.stores = Stores(
+            services=Store(),
+            slices=Store({SLICES_BY_SERVICE: lambda each: [str(each.service)] if each.service else []}),
+            nodes=Store(),
+            live=lambda: frozenset(pod.spec.node_name for pod in self.speakers.values() if pod.ready),
+        )
         outlets = Outlets(
             announced=lambda service, _announce: self.said.append(f"announced {service.key}"),
             withdrawn=lambda key: self.said.append(f"withdrawn {key}"),
@@ -122,7 +122,7 @@ class World:
                     self.stores.nodes.put(named)
                     self.speaker.review_all()
                 case Pod():
-                    self.stores.speakers.put(named)
+                    self.speakers.put(named)
                     self.speaker.review_all()
                 case v1beta1.IPAddressPool():
                     self.pools.put(named)
@@ -134,7 +134,7 @@ class World:
 
     async def remove(self, kind: str, key: Key) -> None:
         of_config = kind in {"pools", "l2_advertisements"}
-        store: Store[Any] = getattr(self if of_config else self.stores, kind)
+        store: Store[Any] = getattr(self if of_config or kind == "speakers" else self.stores, kind)
         store.remove(key)
         if kind == "services":
             self.speaker.services.add(key)
@@ -179,7 +179,7 @@ class World:
 def pod(node: NodeName, *, ready: bool = True, deleted: str | None = None) -> Pod:
     metadata = ObjectMeta(name=f"speaker-{node}", namespace="metallb-system", deletion_timestamp=deleted)
     conditions = (Condition(type="Ready", status=str(ready)),)
-    return Pod(metadata, PodSpec(node), PodStatus("Running", conditions))
+    return Pod(metadata, PodSpec(node), PodStatus("Running", conditions=conditions))
 
 
 def node(name: NodeName, *, unavailable: bool = False, **labels: str) -> Node:

@@ -14,6 +14,7 @@ CAPABILITY: Final = b"metallb-py beat/1"
 _MAGIC: Final = b"MLB\x01"
 _FIXED = struct.Struct("!4sBQIB")
 _CALL: Final = 1
+_LEAVING: Final = 2
 _NAMES_MAX: Final = 255
 
 
@@ -27,6 +28,7 @@ class Beat:
         sequence: counts up within a session; older ones are not looked at.
         doubts: whom it does not hear though it should.
         call: whether it wants to be answered at once.
+        leaving: it ends: whoever would take over does so now.
     """
 
     name: str
@@ -34,11 +36,13 @@ class Beat:
     sequence: int
     doubts: frozenset[str] = frozenset()
     call: bool = False
+    leaving: bool = False
 
     def encode(self) -> bytes:
         """18 bytes and the names. More than 255 doubts are not told: then the sender itself is the one cut off."""
         doubts = sorted(self.doubts)[:_NAMES_MAX]
-        head = _FIXED.pack(_MAGIC, _CALL if self.call else 0, self.session, self.sequence, len(doubts))
+        flags = (_CALL if self.call else 0) | (_LEAVING if self.leaving else 0)
+        head = _FIXED.pack(_MAGIC, flags, self.session, self.sequence, len(doubts))
         return head + b"".join(map(_named, [self.name, *doubts]))
 
 
@@ -58,7 +62,7 @@ def decode(data: bytes) -> Beat:
     for _ in range(1 + count):
         name, offset = _read_name(data, offset)
         names.append(name)
-    return Beat(names[0], session, sequence, frozenset(names[1:]), bool(flags & _CALL))
+    return Beat(names[0], session, sequence, frozenset(names[1:]), bool(flags & _CALL), bool(flags & _LEAVING))
 
 
 def _named(name: str) -> bytes:

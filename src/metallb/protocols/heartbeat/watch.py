@@ -35,9 +35,13 @@ QUORUM: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The present members that speak this, without ourselves."""
+    """The present members that speak this, without ourselves; and who should be a member and is not.
+
+    Those who are lost get signs of life, too: when a cut is mended, each side shall know at once.
+    """
 
     names: frozenset[str]
+    lost: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,11 @@ class Heard:
     """A sign of life came."""
 
     beat: Beat
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """We end, and say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +78,15 @@ class Doubted:
     watcher: str
 
 
-Input = Members | Heard
-Output = Send | Silence | Doubted
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Somebody who was lost showed a sign of life: gossip has to meet it."""
+
+    name: str
+
+
+Input = Members | Heard | Leave
+Output = Send | Silence | Doubted | Returned
 
 
 @dataclass(slots=True)
@@ -81,6 +97,7 @@ class _Peer:
     session: int = 0
     sequence: int = 0
     doubts: frozenset[str] = frozenset()
+    leaving: bool = False
     told: float = 0.0
     called: float = 0.0
 
@@ -99,16 +116,22 @@ class Watch:
     _doubts: frozenset[str] = frozenset()
     _next_beat: float = 0.0
     _expected: float | None = None
+    _lost: frozenset[str] = frozenset()
+    _leaving: bool = False
 
     def feed(self, event: Input, now: float) -> list[Output]:
         """Members changed, or a sign of life came."""
         self._forgive_own_sleep(now)
         match event:
-            case Members(names):
-                self._take(names, now)
+            case Members(names, lost):
+                self._lost = lost - names - {self.me}
+                self._take(names - {self.me}, now)
                 output = self._judge(now)
             case Heard(beat):
                 output = self._hear(beat, now)
+            case Leave():
+                self._leaving = True
+                output = [*self._beat(self._peers)]
         self._expected = self.deadline()
         return output
 
@@ -122,16 +145,18 @@ class Watch:
         doubts = frozenset(name for name in self._watched if self._is_unheard(name, now, DOUBT_AFTER_S))
         news = doubts != self._doubts
         self._doubts = doubts
-        if self._peers and (news or now >= self._next_beat):
+        if (self._peers or self._lost) and (news or now >= self._next_beat):
             self._next_beat = now + INTERVAL_S
-            output += self._beat(self._peers if doubts or news else self._watchers[self.me])
+            all_need_it = doubts or news or self._leaving
+            output += self._beat(self._peers if all_need_it else self._watchers.get(self.me, ()))
+            output += self._beat(tuple(self._lost))
         output += self._judge(now)
         self._expected = self.deadline()
         return output
 
     def deadline(self) -> float | None:
         """When `tick` is wanted next."""
-        if not self._peers:
+        if not self._peers and not self._lost:
             return None
         times = [self._next_beat]
         for name in self._watched:
@@ -159,11 +184,13 @@ class Watch:
 
     def _hear(self, beat: Beat, now: float) -> list[Output]:
         peer = self._peers.get(beat.name)
-        if peer is None or (beat.session == peer.session and beat.sequence <= peer.sequence):
+        if peer is None:
+            return [Returned(beat.name)] if beat.name in self._lost and not beat.leaving else []
+        if beat.session == peer.session and beat.sequence <= peer.sequence:
             return []
         peer.heard, peer.session, peer.sequence = now, beat.session, beat.sequence
         doubted_anew = self.me in beat.doubts - peer.doubts
-        peer.doubts, peer.told = beat.doubts, now
+        peer.doubts, peer.told, peer.leaving = beat.doubts, now, beat.leaving
         output: list[Output] = [Doubted(beat.name)] if doubted_anew else []
         if beat.name in self._doubts:
             output += self._beat((beat.name,))  # the last one with the doubt: it has to know that others took over
@@ -188,7 +215,7 @@ class Watch:
 
     def _beat(self, to: Mapping[str, _Peer] | tuple[str, ...], *, call: bool = False) -> list[Send]:
         self._sequence += 1
-        beat = Beat(self.me, self.session, self._sequence, self._doubts, call)
+        beat = Beat(self.me, self.session, self._sequence, self._doubts, call, self._leaving)
         return [Send(name, beat) for name in to]
 
     def _is_unheard(self, name: str, now: float, limit_s: float) -> bool:
@@ -208,7 +235,7 @@ class Watch:
     def _judge(self, now: float) -> list[Output]:
         """Twice: who has no voice because it was silent may have it again."""
         before = self.silent
-        if not (before or self._doubts or any(peer.doubts for peer in self._peers.values())):
+        if not (before or self._doubts or any(peer.doubts or peer.leaving for peer in self._peers.values())):
             return []
         for _ in range(2):
             self.silent = frozenset(name for name in self._watchers if self._is_silent(name, now))
@@ -216,6 +243,8 @@ class Watch:
 
     def _is_silent(self, name: str, now: float) -> bool:
         """Whether enough of its watchers doubt it. A watcher that is silent itself, or seems so to us, has no voice."""
+        if name != self.me and self._peers[name].leaving:
+            return True
         voices = [each for each in self._watchers[name] if each not in self._doubts | self.silent]
         against = sum(self._is_doubted_by(name, each, now) for each in voices)
         return 0 < min(QUORUM, len(voices)) <= against

@@ -184,6 +184,7 @@ class Membership:
             case Join(endpoints):
                 return [self._exchange(each, join=True) for each in endpoints if each != self.roster.endpoint]
             case Leave():
+                self._next_gossip = now
                 return [*self.roster.leave(now)]
             case Silent():
                 return self._resume(now)
