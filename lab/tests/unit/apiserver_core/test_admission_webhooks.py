@@ -282,6 +282,38 @@ async def test_what_a_webhook_makes_of_an_object_still_obeys_all_rules(
     assert (kept.status, "nonsense" in kept.body) == (201, False)
 
 
+async def test_a_webhook_that_wants_to_sees_what_others_changed_after_it(
+    ask: Any, webhooks: Any, configure: Configure
+) -> None:
+    def add(key: str) -> Any:
+        return lambda request: (
+            {"allowed": True}
+            if key in (request["object"].get("data") or {})
+            else patching({"op": "add", "path": "/data", "value": (request["object"].get("data") or {}) | {key: "1"}})
+        )
+
+    webhooks.said |= {f"/{name}": add(name) for name in ("a", "b", "c")}
+    again = {"reinvocationPolicy": "IfNeeded"}
+    await configure("mutating", "m", a=again, b={}, c=again)
+    made = await ask("POST", MAPS, {"metadata": {"name": "x"}})
+    assert made.body["data"] == {"a": "1", "b": "1", "c": "1"}
+    assert webhooks.paths() == ["/a", "/b", "/c", "/a"]
+    webhooks.asked.clear()
+    await ask("PATCH", f"{MAPS}/x", {"metadata": {"labels": {"l": "1"}}}, content_type=MERGE)
+    assert webhooks.paths() == ["/a", "/b", "/c"]
+
+
+async def test_the_next_webhook_sees_a_change_with_its_defaults(ask: Any, webhooks: Any, configure: Configure) -> None:
+    ports = [{"name": "a", "port": 80}, {"name": "b", "port": 81}]
+    webhooks.said["/one"] = lambda _: patching({"op": "replace", "path": "/spec/ports", "value": ports})
+    webhooks.said["/two"] = allow
+    services = {"rules": [rule("services")]}
+    await configure("mutating", "m", one=services, two=services)
+    body = {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 1}]}}
+    assert (await ask("POST", "/api/v1/namespaces/default/services", body)).status == 201
+    assert [one["protocol"] for one in webhooks.asked[1][1]["object"]["spec"]["ports"]] == ["TCP", "TCP"]
+
+
 async def test_a_deletion_can_be_refused_but_not_changed(ask: Any, webhooks: Any, configure: Configure) -> None:
     await ask("POST", MAPS, {"metadata": {"name": "a"}})
     webhooks.said["/change"] = lambda _: patching({"op": "add", "path": "/data", "value": {}})

@@ -38,9 +38,7 @@ async def create(call: Call, obj: Object, *, owned: bool = False) -> Written:
     obj = writing.begin_create(call, obj, owned=owned)
     hooks = call.state.hooks()
     if hooks.mutating:
-        changed = await asking.mutate(call, creation(call, obj))
-        if changed is not None and changed is not obj:
-            obj = writing.remade(call, changed, None)
+        obj = await asking.mutate(call, creation(call, obj), lambda one: writing.remade(call, one, None)) or obj
     obj = writing.finish_create(call, obj)
     if hooks.validating:
         await asking.validate(call, creation(call, obj))
@@ -65,9 +63,7 @@ async def update(
     obj = writing.begin_update(call, obj, before, context, owned=owned)
     hooks = call.state.hooks()
     if hooks.mutating and seen_as is None:
-        changed = await asking.mutate(call, change(call, obj, before))
-        if changed is not None and changed is not obj:
-            obj = writing.remade(call, changed, before)
+        obj = await asking.mutate(call, change(call, obj, before), lambda one: writing.remade(call, one, before)) or obj
     obj = writing.finish_update(call, obj, before, context)
     if hooks.validating:
         seen = (obj, before) if seen_as is None else (seen_as(obj), seen_as(before))

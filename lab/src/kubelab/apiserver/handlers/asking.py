@@ -1,7 +1,6 @@
 """Ask the webhooks of admission that a request is for: those that may change the object, then those that judge it.
 
-Source: apiserver `admission/plugin/webhook/{mutating,validating}/dispatcher.go`. Left out: reinvocation
-(`reinvocationPolicy: IfNeeded` is taken for `Never`).
+Source: apiserver `admission/plugin/webhook/{mutating,validating}/dispatcher.go`.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,8 +39,13 @@ class Question:
     seen: Attributes
 
 
-async def mutate(call: Call, attributes: Attributes) -> Object | None:
+async def mutate(
+    call: Call, attributes: Attributes, whole: Callable[[Object], Object] = lambda obj: obj
+) -> Object | None:
     """The object after all webhooks that may change it, one after the other; None for a deletion.
+
+    `whole` completes what a webhook has changed. One that wants to (`reinvocationPolicy: IfNeeded`) is asked once more
+    if another has changed the object after it.
 
     Raises:
         ApiError: a webhook denies the request, or must be asked and can't be.
@@ -49,19 +53,41 @@ async def mutate(call: Call, attributes: Attributes) -> Object | None:
     obj = attributes.obj
     if matching.is_exempt(attributes):
         return obj
-    for hook in call.state.hooks().mutating:
+    hooks = call.state.hooks().mutating
+    before: list[Hook] = []
+    once_more: list[Hook] = []
+    for hook in hooks:
         question = await _question(call, hook, attributes.about(obj, attributes.old))
         if question is None:
             continue
-        try:
-            answer = await _ask(call, question)
-            call.warn(list(answer.warnings))
-            if not answer.allowed:
-                raise reviews.refusal(hook, answer)
-            obj = await _patched(call, question, answer, obj)
-        except CallError as error:
-            _fail(hook, error)
+        changed = await _changed(call, question, obj, whole)
+        if changed is not obj:
+            once_more += [one for one in before if one not in once_more]
+        obj = changed
+        if hook.reinvoked:
+            before.append(hook)
+    for hook in [one for one in hooks if one in once_more]:
+        question = await _question(call, hook, attributes.about(obj, attributes.old))
+        if question is not None:
+            obj = await _changed(call, question, obj, whole)
     return obj
+
+
+async def _changed(
+    call: Call, question: Question, obj: Object | None, whole: Callable[[Object], Object]
+) -> Object | None:
+    """What one webhook makes of an object: the very same, if it changes nothing."""
+    hook = question.invocation.hook
+    try:
+        answer = await _ask(call, question)
+        call.warn(list(answer.warnings))
+        if not answer.allowed:
+            raise reviews.refusal(hook, answer)
+        patched = await _patched(call, question, answer, obj)
+    except CallError as error:
+        _fail(hook, error)
+        return obj
+    return obj if patched is None or patched is obj else whole(patched)
 
 
 async def validate(call: Call, attributes: Attributes) -> None:

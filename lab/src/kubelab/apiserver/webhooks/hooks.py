@@ -70,6 +70,8 @@ class Hook:
     timeout_s: int = _TIMEOUT_S
     side_effects: str = "None"
     review_versions: tuple[str, ...] = ("v1",)
+    reinvoked: bool = False
+    """Of one that changes objects: it wants to see what others have changed after it."""
 
     @property
     def stands_dry_runs(self) -> bool:
@@ -97,6 +99,7 @@ def _hook(hook: Object, mutating: bool) -> Hook:  # noqa: FBT001  # which of two
         timeout_s=hook.get("timeoutSeconds") or _TIMEOUT_S,
         side_effects=hook.get("sideEffects") or "",
         review_versions=tuple(items(hook.get("admissionReviewVersions"))),
+        reinvoked=hook.get("reinvocationPolicy") == "IfNeeded",
     )
 
 
