@@ -69,7 +69,10 @@ REMARKS: Final[dict[Kind, Sequence[str]]] = {
             "A `serviceAllocation` with namespaces or selectors closes the pool to all other Services, also to those "
             "that ask for it by name."
         ),
-        "`status` is not written in this version; the [metrics](metrics.md) have the same figures.",
+        (
+            "`status` shows how many addresses are in use and left; one that several Services share counts once. It "
+            "follows within a moment. More than 9223372036854775807 addresses of a family count as so many."
+        ),
         (
             "The API server does not check these rules yet (no webhooks). Controller and speakers refuse a wrong pool "
             "and keep the configuration before: see [find out why](../how-to/find-out-why.md)."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple, NewType
 
 Family = Literal[4, 6]
@@ -32,16 +33,12 @@ class Address(NamedTuple):
     def parse(cls, text: str) -> Address:
         """Reads dotted quad without leading zeros, or RFC 4291 text without a zone; IPv4-mapped IPv6 is IPv4.
 
+        Hot path: texts come again and again, a Service's several times for each decision.
+
         Raises:
             ValueError: the text is no IP address.
         """
-        parsed = ipaddress.ip_address(text)
-        if isinstance(parsed, ipaddress.IPv6Address):
-            if parsed.scope_id is not None:
-                raise ValueError(f"{text!r} has a zone")
-            mapped = parsed.ipv4_mapped
-            return cls(6, int(parsed)) if mapped is None else cls(4, int(mapped))
-        return cls(4, int(parsed))
+        return _parse(text)
 
     @classmethod
     def unpack(cls, packed: bytes) -> Address:
@@ -57,6 +54,17 @@ class Address(NamedTuple):
         if self.family == 4:  # noqa: PLR2004  # the family's own number
             return str(ipaddress.IPv4Address(self.value))
         return str(ipaddress.IPv6Address(self.value))
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Address:
+    parsed = ipaddress.ip_address(text)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.scope_id is not None:
+            raise ValueError(f"{text!r} has a zone")
+        mapped = parsed.ipv4_mapped
+        return Address(6, int(parsed)) if mapped is None else Address(4, int(mapped))
+    return Address(4, int(parsed))
 
 
 _PACKED: dict[Family, int] = {4: 4, 6: 16}

@@ -164,6 +164,7 @@ class Replica:
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Follows the API and makes the gossip key from now on."""
+        self._metrics.set(m.LEADER, 0, LEASE)
         caches = self.caches
         caches.inputs.start(group)
         caches.services.subscribe(self._service_changed)
