@@ -157,12 +157,13 @@ def test_an_object_is_judged_alone_as_in_the_whole(snapshot: Snapshot, data: st.
     """What is kept from change to change gives the verdict of a build in which that object is the youngest."""
     objects = parsed(snapshot)
     together = Together(snapshot.nodes, snapshot.backend)
-    present: set[int] = set()
-    for position in data.draw(st.lists(st.sampled_from(range(len(objects))), max_size=30)) if objects else ():
-        (together.remove if position in present else together.put)(objects[position])
-        present ^= {position}
-    for position in set(range(len(objects))) - present:
-        together.put(objects[position])
+    gone = data.draw(st.permutations(objects))[data.draw(st.integers(0, len(objects) // 2)) :]
+    for each in objects:
+        together.put(each)
+    for each in gone:
+        together.remove(each)
+    for each in data.draw(st.permutations(gone)):
+        together.put(each)
     for each in objects:
         alone = [*each.errors, *together.check(each), *together.check_references(each, None)]
         whole = build(snapshot, youngest=each.object).errors
