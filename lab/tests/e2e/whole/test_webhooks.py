@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -25,6 +27,7 @@ Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 IMAGE = "example.org/webhook:1"
 PORT = 9443
 CERTIFICATES = "/certificates"
+SLICES = "kubernetes.io/service-name=webhook"
 TOWERS = "towers.lab.example.org"
 
 
@@ -47,7 +50,7 @@ def manifests(ca: str, identity: pki.Identity) -> list[dict[str, Any]]:
         "objectSelector": {"matchLabels": {"judged": "yes"}},
         "sideEffects": "None",
         "admissionReviewVersions": ["v1"],
-        "timeoutSeconds": 5,
+        "timeoutSeconds": 10,
     }
     return [
         {
@@ -133,9 +136,8 @@ async def make_map(lab: Lab, name: str, **data: str) -> str:
 
 async def test_a_webhook_in_a_pod_has_its_say(lab: Lab) -> None:
     assert "created" in await make_map(lab, "good")
-    assert 'admission webhook "maps.example.org" denied the request: the pod says no' in await make_map(
-        lab, "bad", refuse="please"
-    )
+    denied = await make_map(lab, "bad", refuse="please")
+    assert re.search(r'admission webhook "maps.example.org" denied the request: webhook-\S+ says no', denied)
 
 
 async def test_objects_are_read_in_the_version_that_a_webhook_in_a_pod_makes(lab: Lab) -> None:
@@ -164,6 +166,44 @@ async def test_nothing_is_judged_without_the_pod_and_all_goes_on_with_the_next(
         return "created" in await make_map(lab, "unjudged")
 
     await eventually(made)
+
+
+async def node_that_is_asked(lab: Lab) -> str:
+    """Where the pod runs to which the API server keeps its connection."""
+    said = re.search(r"request: (\S+) says no", await make_map(lab, "bad", refuse="please"))
+    assert said is not None
+    return (await lab.kubectl("get", "pod", said[1], "-o", "jsonpath={.spec.nodeName}")).stdout
+
+
+async def ready_nodes(lab: Lab) -> set[str]:
+    """Where pods of the webhook are ready."""
+    listed = json.loads((await lab.kubectl("get", "endpointslices", "-l", SLICES, "-o", "json")).stdout)
+    endpoints = [one for each in listed["items"] for one in each.get("endpoints") or ()]
+    return {one["nodeName"] for one in endpoints if one["conditions"].get("ready")}
+
+
+async def test_a_webhook_on_a_node_that_goes_is_asked_elsewhere(lab: Lab, eventually: Eventually) -> None:
+    await lab.kubectl("scale", "deployment/webhook", "--replicas=3")
+    await lab.kubectl("rollout", "status", "deployment/webhook", "--timeout=30s")
+    gone = await node_that_is_asked(lab)
+    lab.cut(gone)
+    try:
+        numbers = itertools.count()
+
+        async def made() -> bool:
+            told = await make_map(lab, f"after-{next(numbers)}")
+            # The connection to the node is kept, and nobody says a word on it any more: that is noticed.
+            assert "context deadline exceeded" not in told
+            return "created" in told
+
+        await eventually(made)
+    finally:
+        lab.restore(gone)
+
+    async def back() -> bool:
+        return gone in await ready_nodes(lab)
+
+    await eventually(back)
 
 
 async def test_a_definition_goes_though_its_webhook_is_gone(lab: Lab) -> None:

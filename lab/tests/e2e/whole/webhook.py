@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +16,7 @@ from typing import Any
 
 def judged(request: dict[str, Any]) -> dict[str, Any]:
     refused = "refuse" in (request["object"].get("data") or {})
-    return {"uid": request["uid"], "allowed": not refused, "status": {"message": "the pod says no"}}
+    return {"uid": request["uid"], "allowed": not refused, "status": {"message": f"{os.uname().nodename} says no"}}
 
 
 def converted(request: dict[str, Any]) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
 from collections import OrderedDict
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
+from aiohappyeyeballs import AddrInfoType
 from yarl import URL
 
 from kubelab.apiserver.webhooks import failures
@@ -18,6 +20,13 @@ from kubelab.apiserver.webhooks.targets import Target
 
 _KEPT_CONTEXTS: Final = 64
 _KEEP_ALIVE_S: Final = 30.0
+_LIVENESS: Final = (
+    (socket.TCP_KEEPIDLE, 3),
+    (socket.TCP_KEEPINTVL, 1),
+    (socket.TCP_KEEPCNT, 3),
+    (socket.TCP_USER_TIMEOUT, 4000),
+)
+"""An idle connection is asked after 3 s, each second, thrice; what is sent is acknowledged within 4 s (RFC 5482)."""
 _NO_ROOTS: Final = "unable to load root certificates: unable to parse bytes as PEM block"
 _PEM: Final = "-----BEGIN CERTIFICATE-----"
 _HEADERS: Final = {
@@ -36,7 +45,7 @@ class HttpsCaller:
 
     async def __aenter__(self) -> Self:
         # Webhooks are asked at once, however many requests wait for them: no limit on connections.
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S, socket_factory=_socket)
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=aiohttp.ClientTimeout(total=None), cookie_jar=aiohttp.DummyCookieJar()
         )
@@ -58,7 +67,9 @@ class HttpsCaller:
             async with asyncio.timeout(timeout_s):
                 try:
                     return await self._post(target, body)
-                except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError):
+                except aiohttp.ClientConnectorError:
+                    raise
+                except (aiohttp.ServerDisconnectedError, OSError):
                     return await self._post(target, body)
         except TimeoutError as error:
             raise of_post(target.url, failures.TIMEOUT) from error
@@ -103,6 +114,16 @@ class HttpsCaller:
         else:
             self._contexts.move_to_end(ca)
         return found
+
+
+def _socket(place: AddrInfoType) -> socket.socket:
+    """A socket that notices soon when nobody is at the other end any more: pods and nodes go without a word."""
+    family, kind, protocol, *_ = place
+    found = socket.socket(family, kind, protocol)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _LIVENESS:
+        found.setsockopt(socket.IPPROTO_TCP, option, value)
+    return found
 
 
 def _trusting(ca: str) -> ssl.SSLContext:
