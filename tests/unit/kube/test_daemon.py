@@ -53,3 +53,34 @@ def test_an_error_ends_the_process_and_is_logged(body: str, says: str, in_full: 
     logged = msgspec.json.decode(line)
     assert logged["error"] == says
     assert ("traceback" in logged) is in_full
+
+
+HANGS = """
+from metallb.kube import progress
+from metallb.kube.reconciler import Reconciler
+from metallb.kube.serving import HealthServer
+import aiohttp
+async def hangs(key):
+    await asyncio.Event().wait()
+queue = Reconciler("service", hangs)
+queue.add("default/web")
+work = asyncio.create_task(queue.run())
+async with HealthServer(port=0, host="127.0.0.1") as health, aiohttp.ClientSession() as session:
+    for expected in (200, 503):
+        async with session.get(f"http://127.0.0.1:{health.port}/healthz") as answer:
+            print(answer.status, await answer.text())
+        progress.in_force()._limit_s = 0.0
+        await asyncio.sleep(0)
+work.cancel()
+"""
+
+
+def test_a_process_that_hangs_says_so_when_it_is_asked() -> None:
+    done = run("\n        ".join(HANGS.strip().splitlines()))
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if not line.startswith("{")]
+    assert said[0] == "200 ok"
+    assert said[1].startswith("503 ")
+    assert any("service default/web: no progress for 0 s" in line for line in said)
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    assert msgspec.json.decode(line)["event"] == "stuck"
