@@ -7,7 +7,7 @@ machines once per turn of the event loop, so that a thousand changed Services co
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from metallb.advertisement.interfaces import Interface
@@ -28,10 +28,13 @@ class Announcer:
     Attributes:
         observer: is told what was counted and dropped.
         announced: the Services that are announced now.
+        look: called before frames are read: they may have waited while the process stood still.
     """
 
     observer: Observer
     announced: dict[ServiceKey, Announce] = field(default_factory=dict)
+    look: Callable[[], object] = lambda: None
+    _hushed: bool = False
     _interfaces: dict[int, Interface] = field(default_factory=dict)
     _links: dict[int, Link] = field(default_factory=dict)
     _due: asyncio.Handle | None = None
@@ -67,6 +70,18 @@ class Announcer:
             if interface.index in self._links:
                 self._announce_again(interface)
 
+    def hush(self) -> None:
+        """Answers nothing from now on, and forgets what was asked: it may be that others announce instead."""
+        self._hushed = True
+        self.flush()
+        for link in self._links.values():
+            link.discard()
+
+    def resume(self) -> None:
+        """Answers again, and tells all neighbours so."""
+        self._hushed = False
+        self.flush()
+
     def flush(self) -> None:
         """Brings the machines up to date now instead of in the next turn."""
         if self._due is not None:
@@ -89,6 +104,8 @@ class Announcer:
             self._due = asyncio.get_running_loop().call_soon(self.flush)
 
     def _table(self, name: InterfaceName) -> frozenset[Address]:
+        if self._hushed:
+            return frozenset()
         return frozenset(
             address
             for each in self.announced.values()
@@ -114,7 +131,7 @@ class Announcer:
 
     def _open(self, interface: Interface) -> None:
         try:
-            self._links[interface.index] = open_link(interface, self.observer)
+            self._links[interface.index] = open_link(interface, self.observer, self.look)
         except OSError as error:
             _log.warn("interface can't be used yet, trying again", interface=interface.name, error=str(error))
             self._try_again()

@@ -55,13 +55,15 @@ class Responder:
         sock: PacketSocket,
         machine: Machine[Input, Effect],
         observer: Observer,
+        look: Callable[[], object] = lambda: None,
     ) -> None:
-        """Answers from now on."""
+        """Answers from now on; `look` is called before frames are read."""
         self._interface = interface
         self._protocol = protocol
         self._family: Family = family
         self._socket = sock
         self._observer = observer
+        self._look = look
         self._groups = Groups(interface.index)
         self._driver: Driver[Input, Effect] = Driver(machine, self._perform)
         self._loop = asyncio.get_running_loop()
@@ -83,17 +85,26 @@ class Responder:
         self._socket.close()
         self._groups.close()
 
+    def discard(self) -> None:
+        """Forgets the frames that wait."""
+        while self._receive() is not None:
+            pass
+
     def _read(self) -> None:
+        self._look()
         for _ in range(_FRAMES_PER_TURN):
-            try:
-                frame = self._socket.receive()
-            except OSError as error:
-                # ENETDOWN: said once by the kernel; the interface watcher tells what comes next.
-                _log.debug("receive failed", interface=self._interface.name, error=str(error))
-                return
+            frame = self._receive()
             if frame is None:
                 return
             self._driver.feed(FrameReceived(frame))
+
+    def _receive(self) -> bytes | None:
+        try:
+            return self._socket.receive()
+        except OSError as error:
+            # ENETDOWN: said once by the kernel; the interface watcher tells what comes next.
+            _log.debug("receive failed", interface=self._interface.name, error=str(error))
+            return None
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -136,14 +147,19 @@ class Link:
         for responder in self._responders:
             responder.feed(event)
 
+    def discard(self) -> None:
+        """Forgets the frames that wait."""
+        for responder in self._responders:
+            responder.discard()
+
     def close(self) -> None:
         """Ends them."""
         for responder in self._responders:
             responder.close()
 
 
-def open_link(interface: Interface, observer: Observer) -> Link:
-    """Opens what the interface needs.
+def open_link(interface: Interface, observer: Observer, look: Callable[[], object] = lambda: None) -> Link:
+    """Opens what the interface needs; `look` is called before frames are read.
 
     Raises:
         OSError: the interface is gone, or CAP_NET_RAW is missing; nothing stays open.
@@ -154,11 +170,11 @@ def open_link(interface: Interface, observer: Observer) -> Link:
     try:
         if interface.answers_arp:
             arp = PacketSocket(interface.name, ETHERTYPE_ARP, ARP_REQUESTS)
-            responders.append(Responder(interface, "arp", 4, arp, ArpResponder(interface.mac), observer))
+            responders.append(Responder(interface, "arp", 4, arp, ArpResponder(interface.mac), observer, look))
         if interface.answers_ndp and interface.link_local is not None:
             ndp = PacketSocket(interface.name, ETHERTYPE_IPV6, NEIGHBOUR_SOLICITATIONS)
             machine = NdpResponder(interface.mac, interface.link_local)
-            responders.append(Responder(interface, "ndp", 6, ndp, machine, observer))
+            responders.append(Responder(interface, "ndp", 6, ndp, machine, observer, look))
     except OSError:
         Link(responders).close()
         raise
