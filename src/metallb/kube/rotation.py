@@ -117,6 +117,7 @@ class Rotation:
         self._served: Material | None = None
         self._trusted: tuple[bytes, float] | None = None
         self._written_over = ""
+        self._material: tuple[str, Material] = "", Material()
         self._work: Reconciler[str] = Reconciler(_KEY, self._reconcile, backoff=BACKOFF)
         self._secret = Informer(
             client, SECRETS, decoder=Decoder(_Secret), namespace=names.namespace, field_selector=only(names.secret)
@@ -143,7 +144,7 @@ class Rotation:
     async def _reconcile(self, _key: str) -> Outcome:
         now = dt.datetime.fromtimestamp(self._wall(), tz=dt.UTC)
         found = self._secret.store.get((self._names.namespace, self._names.secret))
-        material = None if found is None else read(_data(found), self._rules)
+        material = None if found is None else self._read(found)
         objects = self._objects.seen()
         targets = [each.target for each in objects]
         decided = plan(Seen(material, targets, self._served, self._trusted_for(material, targets)), now, self._rules)
@@ -164,6 +165,13 @@ class Rotation:
 
     def _served_pair(self, new: Pair | None) -> Pair | None:
         return new or (self._served.pair if self._served else None)
+
+    def _read(self, found: _Secret) -> Material:
+        """What the Secret holds; checking its keys takes a tenth of a second, so each version is read once."""
+        version = found.metadata.resource_version
+        if version != self._material[0]:
+            self._material = version, read(_data(found), self._rules)
+        return self._material[1]
 
     def _trusted_for(self, material: Material | None, targets: list[Target]) -> dt.timedelta | None:
         """How long all targets have been seen to trust the authority that signs."""
