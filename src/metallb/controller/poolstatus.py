@@ -89,6 +89,8 @@ class PoolStatus:
 
     async def _look(self, _all: str) -> Outcome:
         self._due = False
+        in_force = self._assignment.allocator.pools
+        self._written = {key: written for key, written in self._written.items() if key.name in in_force}
         for pool in self._assignment.pools:
             key = Key(self._namespace, pool.name)
             if self._wanted(key) is not None:
@@ -117,7 +119,6 @@ class PoolStatus:
         """What to write over which version; None: the status says it, or will when our own write is in the cache."""
         pool = self._store.get(key)
         if pool is None or key.name not in self._assignment.allocator.pools:
-            self._written.pop(key, None)
             return None
         version, status = pool.metadata.resource_version, counters_of(self._assignment, key.name)
         over, written = self._written.get(key, ("", None))

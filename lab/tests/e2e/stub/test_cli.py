@@ -108,6 +108,14 @@ async def test_faults_by_command(lab: Command) -> None:
     assert lab("fault", "list").out == "no fault is in force\n"
 
 
+async def test_killed_processes_are_started_by_command(lab: Command) -> None:
+    assert lab("fault", "start").out == "all run\n"
+    assert lab("fault", "kill", "controllers").code == 0
+    assert json.loads(lab("fault", "start", "-o", "json").out) == {"started": ["controllers"]}
+    assert lab("fault", "reset", "worker-1", "6443").out.endswith("connections of worker-1 are reset\n")
+    assert lab("fault", "start").out == "all run\n"
+
+
 FAILURES = {
     "no such lab": (["status", "--name", "nobody"], 3, "error: there is no lab 'nobody'; "),
     "no such place": (["run", "mars", "true"], 3, "error: 'mars' is no place in this lab; there are: client, node/"),

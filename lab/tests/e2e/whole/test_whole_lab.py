@@ -129,6 +129,20 @@ async def test_an_api_server_that_was_killed_comes_back_with_its_objects(web: La
     await web.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
 
 
+async def test_a_killed_node_comes_back_with_its_pods(web: Lab, eventually: Eventually) -> None:
+    pod = (await pods(web))[0]
+    web.kill(f"node/{pod['node']}")
+
+    async def is_ready(status: str) -> bool:
+        return (await status_of(web, pod["node"])) == status
+
+    await eventually(lambda: is_ready("Unknown"))
+    assert await web.start() == [f"agent/{pod['node']}"]
+    await eventually(lambda: is_ready("True"))
+    await web.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    assert pod["name"] in [each["name"] for each in await pods(web)]
+
+
 async def test_connections_to_the_api_server_can_be_reset_and_come_back(web: Lab, eventually: Eventually) -> None:
     assert web.reset("control-1", 6443) > 4
 
