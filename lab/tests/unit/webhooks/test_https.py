@@ -45,7 +45,9 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
     async def start(handler: Handler, name: str = "hook.ns.svc", *, tls: bool = True, **options: Any) -> Target:
         context = None
         if tls:
-            identity = CA.issue(pki.Subject("hook", (), (name, ipaddress.IPv4Address("127.0.0.2"))))
+            address = ipaddress.IPv4Address("127.0.0.2")
+            names = (name, address) if name else (address,)
+            identity = CA.issue(pki.Subject("hook.ns.svc", (), names))
             files = pki.write_identity(identity, tmp_path, "hook")
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(files.cert, files.key)
@@ -130,6 +132,21 @@ async def test_a_webhook_of_another_name_is_not_trusted(caller: HttpsCaller, ser
     target = await serve(echo, "other.ns.svc")
     why = "tls: failed to verify certificate: x509: certificate is not valid for hook.ns.svc"
     assert await refused(caller, target) == why
+
+
+async def test_a_certificate_that_names_its_server_in_the_common_name_only_is_not_trusted(
+    caller: HttpsCaller, serve: Serve
+) -> None:
+    why = "tls: failed to verify certificate: x509: certificate is not valid for hook.ns.svc"
+    assert await refused(caller, await serve(echo, "")) == why
+
+
+async def test_a_bundle_may_hold_the_webhooks_own_certificate_only(
+    caller: HttpsCaller, serve: Serve, tmp_path: Path
+) -> None:
+    target = await serve(echo)
+    own = base64.b64encode((tmp_path / "hook.crt").read_bytes()).decode()
+    assert await caller.post(changed(target, ca=own), b"{}", 5)
 
 
 async def test_a_bundle_that_is_none_is_told(caller: HttpsCaller, serve: Serve) -> None:

@@ -128,15 +128,23 @@ def _socket(place: AddrInfoType) -> socket.socket:
 
 def _trusting(ca: str) -> ssl.SSLContext:
     if not ca:
-        return ssl.create_default_context()
+        return _as_go(ssl.create_default_context())
     try:
         # Line ends between the letters are nothing wrong.
         text = base64.b64decode(ca).decode()
         if _PEM in text:
-            return ssl.create_default_context(cadata=text)
+            return _as_go(ssl.create_default_context(cadata=text))
     except (ssl.SSLError, ValueError) as error:
         raise CallError(_NO_ROOTS) from error
     raise CallError(_NO_ROOTS)
+
+
+def _as_go(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Trust what Go trusts: any certificate of a bundle, be it no authority; names count, common names don't."""
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.hostname_checks_common_name = False
+    return context
 
 
 def _certificate(error: aiohttp.ClientConnectorCertificateError, target: Target) -> str:
