@@ -21,7 +21,7 @@ from metallb.config.state import CONTROLLER, Reading, describe
 from metallb.controller.assignment import Assignment
 from metallb.controller.memberlist import ensure_key
 from metallb.controller.poolstatus import PoolStatus
-from metallb.controller.reconciler import Outlets, ServiceController
+from metallb.controller.reconciler import WORKERS, Outlets, ServiceController
 from metallb.controller.settings import BgpType, ControllerSettings
 from metallb.controller.status import Notice
 from metallb.controller.webhooks import Seen, Webhooks
@@ -49,6 +49,9 @@ from metallb.telemetry import metrics as m
 LEASE = "metallb-controller"
 TIMING = Timing(duration_s=3, renew_deadline_s=2.2, retry_s=0.5)
 """Another replica takes over within 4 s of the leader's death, at once when it stops."""
+
+CONNECTIONS = WORKERS + 8
+"""Requests in flight at once: however slow the writes of Services are, renewing the Lease never stands in line."""
 
 RETRY_S = 1.0
 KEY_CHECK_S = 10.0
@@ -90,6 +93,7 @@ async def main(settings: ControllerSettings) -> None:
         credentials,
         agent="metallb-controller",
         field_manager="metallb-controller",
+        connections=CONNECTIONS,
         observe=requests_of(metrics, credentials.server),
     )
     only = settings.webhook_mode == "onlywebhook"
