@@ -160,7 +160,14 @@ ROWS = [
         [],
         id="VRFs",
     ),
-    pytest.param("frr", ECHO, V6, profile("slow"), [peer("p", bfd_profile="fast"), bgp("b")], id="echo"),
+    pytest.param(
+        "frr",
+        ECHO,
+        V6,
+        profile("slow"),
+        [peer("p", bfd_profile="fast"), peer("q", peer_address="192.0.2.9", bfd_profile="slow"), bgp("b")],
+        id="echo",
+    ),
     pytest.param("frr", peer("p", bfd_profile="fast"), V6, peer("q"), [ECHO, bgp("b")], id="users of a profile"),
     pytest.param(
         "frr",
@@ -236,3 +243,14 @@ def test_what_is_removed_leaves_no_trace(
     assert together.check(going) == []
     together.put(staying)
     assert together.check(staying)
+
+
+def test_a_pool_that_comes_later_is_found_by_its_labels(make: Callable[[Written, Any], Any]) -> None:
+    together = Together(NODES, "native")
+    advertisement = make(bgp("b", ip_address_pool_selectors=(A_IS_B,)), "native")
+    together.put(advertisement)
+    assert together.check(advertisement) == []
+    together.put(make(pool("four", "10.0.0.0/24", labels={"a": "b"}), "native"))
+    assert together.check(advertisement) == []
+    together.put(make(pool("six", "fc00::/64", labels={"a": "b"}), "native"))
+    assert [error.others[0].name for error in together.check(advertisement)] == ["six"]
