@@ -11,7 +11,7 @@ import pytest
 from metallb.api import duration, v1beta2
 from metallb.api.core import LabelSelector, LabelSelectorRequirement, ObjectMeta, Secret
 from metallb.api.net import Address
-from metallb.config.build import Snapshot, build
+from metallb.config.build import Snapshot, build, for_node
 from metallb.config.model import Peer
 from metallb.config.selectors import parse
 
@@ -298,3 +298,20 @@ def test_peers_are_sorted_by_name(make_peer: Callable[..., Any]) -> None:
     built = build(Snapshot(peers=peers))
     assert built.config is not None
     assert [each.name for each in built.config.peers] == ["a", "b", "c"]
+
+
+def test_a_node_looks_at_what_selects_it_and_at_what_cannot_be_read(
+    make_peer: Callable[..., Any], make_bgp: Callable[..., Any]
+) -> None:
+    malformed = (LabelSelector(match_expressions=(LabelSelectorRequirement("a", "In"),)),)
+    chosen = {"none": (), "ours": (A_IS_B,), "theirs": (LabelSelector(match_labels={"a": "c"}),), "bad": malformed}
+    snapshot = Snapshot(
+        peers=[
+            *(make_peer(name, node_selectors=selectors) for name, selectors in chosen.items()),
+            v1beta2.BGPPeer(metadata=ObjectMeta(name="empty")),
+        ],
+        bgp_advertisements=[make_bgp(name, node_selectors=selectors) for name, selectors in chosen.items()],
+    )
+    seen = for_node(snapshot, {"a": "b"})
+    assert [each.metadata.name for each in seen.peers] == ["none", "ours", "bad", "empty"]
+    assert [each.metadata.name for each in seen.bgp_advertisements] == ["none", "ours", "bad"]
