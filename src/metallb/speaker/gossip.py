@@ -1,6 +1,6 @@
 """Gossip on the network, and signs of life in it: datagrams, streams and timers for `protocols.swim` and `heartbeat`.
 
-    gossip = Gossip(name, endpoint, framing, settings, changed)
+    gossip = Gossip(name, endpoint, framing, settings, Outlets(changed))
     async with gossip:
         gossip.expect({"n2": address, ...})
         gossip.live
@@ -14,8 +14,9 @@ import asyncio
 import contextlib
 import os
 import secrets
+import socket
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -27,11 +28,13 @@ from metallb.protocols.heartbeat.watch import Watch
 from metallb.protocols.swim import membership as m
 from metallb.protocols.swim import packet
 from metallb.protocols.swim.errors import DecodeError
-from metallb.protocols.swim.framing import STREAM_HEADER, STREAM_MAX, Framing
+from metallb.protocols.swim.framing import Framing
 from metallb.protocols.swim.keyring import NONCE_SIZE, OVERHEAD
 from metallb.protocols.swim.membership import Membership
 from metallb.protocols.swim.roster import Conflict, Endpoint, Gone, Joined
 from metallb.protocols.swim.settings import Settings
+from metallb.speaker.reunion import Reunion
+from metallb.speaker.streams import Streams
 from metallb.telemetry import logs
 from metallb.transports.drive import Driver
 
@@ -41,14 +44,28 @@ LEAVE_S = 1.0
 SEEK_S = 1.0
 """How often those are looked for that should be members and are not."""
 
-STREAMS = 64
-"""How many streams of others are served at a time."""
-
 _RECEIVE_BYTES = 1 << 16
 
 _log = logs.logger(op="memberlist")
 
-Changed = Callable[[], None]
+Call = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Who is told what.
+
+    Attributes:
+        changed: after each change of `Gossip.live`.
+        doubted: others did not hear us for a while: they may have taken over our addresses.
+        reunited: after a standstill: all others were heard again, or are known not to be there.
+        look: asked before a datagram is taken in; true: the process stood still, it is an old one.
+    """
+
+    changed: Call
+    doubted: Call = lambda: None
+    reunited: Call = lambda: None
+    look: Callable[[], bool] = lambda: False
 
 
 class Gossip(asyncio.DatagramProtocol):
@@ -60,8 +77,7 @@ class Gossip(asyncio.DatagramProtocol):
         listen: Endpoint,
         framing: Framing,
         settings: Settings,
-        changed: Changed,
-        doubted: Changed = lambda: None,
+        outlets: Outlets,
     ) -> None:
         """Does not listen yet.
 
@@ -70,8 +86,7 @@ class Gossip(asyncio.DatagramProtocol):
             listen: where, and what others are told.
             framing: encryption and compression.
             settings: how fast.
-            changed: called after each change of `live`.
-            doubted: called when others did not hear us for a while: they may have taken over our addresses.
+            outlets: who is told what.
 
         Attributes:
             dropped: how many datagrams and streams could not be read, by reason.
@@ -79,23 +94,26 @@ class Gossip(asyncio.DatagramProtocol):
         self.dropped: dict[str, int] = {}
         self._listen = listen
         self._framing = framing
-        self._settings = settings
-        self._changed = changed
-        self._doubted = doubted
+        self._outlets = outlets
         overhead = OVERHEAD if framing.keyring is not None else 0
         self._machine = Membership(name, listen, settings, secrets.randbelow, meta=beats.CAPABILITY, overhead=overhead)
         self._driver: Driver[m.Input, m.Output] | None = None
         self._watch = Watch(name, secrets.randbits(64))
         self._beats: Driver[w.Input, w.Output] | None = None
         self._beat_framing = replace(framing, compress=False)
+        self._socket: socket.socket | None = None
         self._transport: asyncio.DatagramTransport | None = None
-        self._server: asyncio.Server | None = None
+        self._streams = Streams(
+            framing,
+            settings.stream_timeout_s,
+            asked=lambda stream, message: self._feed(m.Asked(stream, message)),
+            drop=self._drop,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: dict[int, asyncio.StreamWriter] = {}
-        self._streams = 0
         self._told = asyncio.Event()
         self._expected: dict[str, Address] = {}
         self._joining: set[Endpoint] = set()
+        self._reunion = Reunion(outlets.reunited)
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -121,11 +139,14 @@ class Gossip(asyncio.DatagramProtocol):
         """
         loop = asyncio.get_running_loop()
         host, port = str(Address.unpack(self._listen.address)), self._listen.port
-        self._server = await asyncio.start_server(self._serve, host, port)
+        await self._streams.start(host, port)
         try:
-            self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            self._socket.bind((host, port))
+            self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=self._socket)
         except OSError:
-            self._server.close()
+            self.close()
             raise
         self._beats = Driver(self._watch, self._perform_beat)
         self._driver = Driver(self._machine, self._perform)
@@ -157,8 +178,9 @@ class Gossip(asyncio.DatagramProtocol):
                 driver.close()
         if self._transport is not None:
             self._transport.close()
-        if self._server is not None:
-            self._server.close()
+        elif self._socket is not None:
+            self._socket.close()
+        self._streams.close()
         for task in self._tasks:
             task.cancel()
 
@@ -186,17 +208,38 @@ class Gossip(asyncio.DatagramProtocol):
             self._feed(m.Join(tuple(strangers)))
 
     def stood_still(self) -> None:
-        """The process was stopped for a while: nobody is blamed for having been silent meanwhile."""
+        """The process stood still: what waits is old, and nobody is blamed for what we did not hear.
+
+        All others are asked to show that they live; `Outlets.reunited` is called when nobody is missing.
+        """
+        if self._driver is None or self._beats is None:
+            self._outlets.reunited()
+            return
+        self._discard()
+        able = self._able()
+        self._reunion.begin(able, self._machine.present - able - {self._machine.roster.me})
+        self._beats.feed(w.Call())
         self._feed(m.Silent())
+        self._reunion.only(self.live)
+
+    def _discard(self) -> None:
+        while self._socket is not None:
+            try:
+                self._socket.recv(_RECEIVE_BYTES)
+            except OSError:
+                return
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """A datagram came."""
+        if self._outlets.look():
+            return
         try:
             messages = packet.decode(self._framing.read_datagram(data))
         except DecodeError as error:
             self._drop(error.code)
             return
-        sender = Endpoint(Address.parse(addr[0]).pack(), addr[1])
+        sender = Endpoint(Address.parse(addr[0].partition("%")[0]).pack(), addr[1])
+        self._heard(sender)
         for message in messages:
             if isinstance(message, packet.User):
                 self._hear_beat(message.data)
@@ -220,7 +263,7 @@ class Gossip(asyncio.DatagramProtocol):
             case m.Exchange():
                 self._spawn(self._exchange(output))
             case m.Reply(stream, message):
-                self._reply(stream, message)
+                self._streams.reply(stream, message)
             case Joined(name, endpoint):
                 _log.info("a speaker joined", node=name, address=str(Address.unpack(endpoint.address)))
                 self._members_changed()
@@ -237,13 +280,26 @@ class Gossip(asyncio.DatagramProtocol):
 
     def _members_changed(self) -> None:
         """Who speaks it sends and expects signs of life; the others are gossip's alone."""
+        if self._beats is not None:
+            self._beats.feed(w.Members(self._able(), self._lost()))
+        self._live_changed()
+
+    def _live_changed(self) -> None:
+        self._reunion.only(self.live)
+        self._outlets.changed()
+
+    def _able(self) -> frozenset[str]:
+        """The other members that speak it."""
         members, me = self._machine.roster.members.values(), self._machine.roster.me
-        able = frozenset(
+        return frozenset(
             each.name for each in members if each.is_present and each.meta == beats.CAPABILITY and each.name != me
         )
-        if self._beats is not None:
-            self._beats.feed(w.Members(able, self._lost()))
-        self._changed()
+
+    def _heard(self, sender: Endpoint) -> None:
+        if self._reunion.is_open:
+            for member in self._machine.roster.members.values():
+                if member.endpoint == sender:
+                    self._reunion.heard(member.name)
 
     def _hear_beat(self, data: bytes) -> None:
         try:
@@ -264,10 +320,10 @@ class Gossip(asyncio.DatagramProtocol):
                     self._send(endpoint, data)
             case w.Silence(names):
                 _log.info("speakers that are not heard", nodes=sorted(names))
-                self._changed()
+                self._live_changed()
             case w.Doubted(watcher):
                 _log.info("another speaker did not hear us", node=watcher)
-                self._doubted()
+                self._outlets.doubted()
             case w.Returned(name):
                 self._join([name])
 
@@ -294,80 +350,12 @@ class Gossip(asyncio.DatagramProtocol):
 
     async def _exchange(self, asked: m.Exchange) -> None:
         try:
-            await self._exchange_once(asked)
+            answer = await self._streams.ask(asked.to, asked.message, asked.timeout_s)
         finally:
             self._joining.discard(asked.to)
-
-    async def _exchange_once(self, asked: m.Exchange) -> None:
-        answer: packet.Message | None = None
-        try:
-            async with asyncio.timeout(asked.timeout_s):
-                answer = await self._ask(asked.to, asked.message)
-        except (OSError, TimeoutError, ValueError) as error:
-            _log.debug("a speaker does not answer", address=_shown(asked.to), error=str(error))
-        except DecodeError as error:
-            self._drop(error.code)
+        if answer is not None:
+            self._heard(asked.to)
         self._feed(m.Answered(asked.stream, answer))
-
-    async def _ask(self, to: Endpoint, message: bytes) -> packet.Message | None:
-        reader, writer = await asyncio.open_connection(_shown(to), to.port)
-        try:
-            writer.write(self._framing.stream(message, os.urandom(NONCE_SIZE)))
-            return await self._read(reader)
-        finally:
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One stream that another member opened."""
-        if len(self._waiting) >= STREAMS:
-            self._drop("busy")
-            writer.close()
-            return
-        self._streams += 1
-        stream = self._streams
-        self._waiting[stream] = writer
-        try:
-            async with asyncio.timeout(self._settings.stream_timeout_s):
-                message = await self._read(reader)
-                self._feed(m.Asked(stream, message))
-                await writer.drain()
-        except DecodeError as error:
-            self._drop(error.code)
-        except (OSError, TimeoutError) as error:
-            _log.debug("a stream broke off", error=str(error))
-        finally:
-            self._waiting.pop(stream, None)
-            writer.close()
-
-    def _reply(self, stream: int, message: bytes) -> None:
-        writer = self._waiting.get(stream)
-        if writer is not None:
-            writer.write(self._framing.stream(message, os.urandom(NONCE_SIZE)))
-
-    async def _read(self, reader: asyncio.StreamReader) -> packet.Message:
-        """The message of a stream. One that is not encrypted has no length: it is whole when it can be read."""
-        try:
-            data = await reader.readexactly(1)
-            if data[0] == packet.Type.ENCRYPT:
-                data += await reader.readexactly(STREAM_HEADER - 1)
-            size = self._framing.stream_size(data)
-            if size is not None:
-                data += await reader.readexactly(size)
-                return packet.decode(self._framing.read_stream(data))[0]
-        except asyncio.IncompleteReadError as error:
-            raise DecodeError("short", len(error.partial)) from None
-        while True:
-            try:
-                return packet.decode(self._framing.read_stream(data))[0]
-            except DecodeError as error:
-                more = await reader.read(_RECEIVE_BYTES) if error.code == "short" else b""
-                if not more or len(data) + len(more) > STREAM_MAX:
-                    raise
-                data += more
 
     def _drop(self, reason: str) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
-
-
-def _shown(endpoint: Endpoint) -> str:
-    return str(Address.unpack(endpoint.address))

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
-from msgspec.json import Decoder
 
 from metallb.advertisement.interfaces import Exclusion
 from metallb.advertisement.layer2 import Announce
 from metallb.advertisement.reasons import Reason
-from metallb.api.core import EndpointSlice, Node, Pod, Service
-from metallb.api.net import Address, NodeName, ServiceKey
+from metallb.api.core import Service
+from metallb.api.net import Address, ServiceKey
 from metallb.config.errors import ConfigError
 from metallb.config.state import describe, speaker_on
 from metallb.kube import daemon
@@ -25,20 +22,15 @@ from metallb.kube.configurationstate import Outlets as ReportOutlets
 from metallb.kube.credentials import find
 from metallb.kube.daemon import StartError
 from metallb.kube.events import Recorder, reference
-from metallb.kube.informer import Informer
-from metallb.kube.inputs import Inputs
-from metallb.kube.objects import Key
 from metallb.kube.observed import outcomes_of, requests_of
 from metallb.kube.reconciler import Failed, Outcome
-from metallb.kube.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
+from metallb.kube.resources import SERVICES
 from metallb.kube.serving import HealthServer, MetricsServer
-from metallb.kube.store import Change
 from metallb.protocols.announcing import Counter
 from metallb.speaker.announcer import Announcer
-from metallb.speaker.gossip import LEAVE_S
-from metallb.speaker.inputs import ConfigInputs
-from metallb.speaker.members import gossip_of
-from metallb.speaker.reconciler import SLICES_BY_SERVICE, Outlets, ServiceSpeaker, Settings, Stores
+from metallb.speaker.caches import Caches, keys_of, node_matters
+from metallb.speaker.presence import Presence
+from metallb.speaker.reconciler import Outlets, ServiceSpeaker, Settings, Stores
 from metallb.speaker.settings import SpeakerSettings
 from metallb.telemetry import logs
 from metallb.telemetry import metrics as m
@@ -46,16 +38,6 @@ from metallb.transports.rtnetlink import InterruptedDumpError, Netlink
 
 EXCLUDE_FILE = Path("/etc/metallb/excludel2.yaml")
 EXCLUDE_KEY = "announcedInterfacesToExclude"
-DEFAULT_SPEAKER_LABELS = "app=metallb,component=speaker"
-
-SETTLE_S = 0.25
-"""Without gossip: how long after a speaker fell silent its addresses are taken over."""
-
-HANDOVER_S = 1.0
-"""Without gossip: how long a speaker that is told to stop goes on answering, while the others take over."""
-
-OVERLAP_S = 0.1
-"""With gossip: the same; the others take over as soon as they hear the good-bye."""
 
 _log = logs.logger(op="startup")
 _COUNTERS: dict[Counter, m.Metric] = {
@@ -98,44 +80,6 @@ async def main(settings: SpeakerSettings) -> None:
             speaker.close()
 
 
-class Caches:
-    """What the speaker knows of the cluster."""
-
-    def __init__(self, client: KubeClient, settings: SpeakerSettings) -> None:
-        namespace, labels = settings.namespace, settings.ml_labels or DEFAULT_SPEAKER_LABELS
-        self.services = Informer(client, SERVICES, decoder=Decoder(Service))
-        self.slices = Informer(
-            client, ENDPOINT_SLICES, decoder=Decoder(EndpointSlice), indexers={SLICES_BY_SERVICE: _services_of}
-        )
-        self.nodes = Informer(client, NODES, decoder=Decoder(Node))
-        self.pods = Informer(client, PODS, decoder=Decoder(Pod), namespace=namespace, label_selector=labels)
-        self.config = ConfigInputs(client, settings, self.nodes)
-        self.others = Inputs([self.services, self.slices, self.nodes, self.pods])
-
-    def start(self, group: asyncio.TaskGroup) -> None:
-        """Follows the API from now on."""
-        self.config.start(group)
-        self.others.start(group)
-
-    async def ready(self) -> None:
-        """Returns when all are complete that announcements need."""
-        await self.others.ready()
-        await self.config.ready()
-
-    def refused(self) -> tuple[str, ...]:
-        """What the server does not let us read, in sentences."""
-        return self.config.refused() + self.others.refused()
-
-    def live(self) -> frozenset[NodeName]:
-        """The nodes with a speaker that is ready, as the API says."""
-        return frozenset(pod.spec.node_name for pod in self.pods.store.values() if pod.ready)
-
-    def speakers(self) -> dict[str, Address]:
-        """The nodes that should have a speaker, and where it listens."""
-        placed = (pod for pod in self.pods.store.values() if pod.spec.node_name and pod.status.pod_ip)
-        return {pod.spec.node_name: Address.parse(pod.status.pod_ip) for pod in placed}
-
-
 class Speaker:
     """One speaker process."""
 
@@ -160,7 +104,7 @@ class Speaker:
         )
         self._reconciled = outcomes_of(metrics, "service")
         self._speaker: ServiceSpeaker | None = None
-        self._gossip = gossip_of(settings, self._review, self._announcer.announce_again)
+        self._presence = Presence(settings, self._caches, self._announcer)
         self._shown: dict[ServiceKey, list[tuple[str, str, str, str]]] = {}
 
     async def start(self, group: asyncio.TaskGroup) -> None:
@@ -169,14 +113,7 @@ class Speaker:
         Raises:
             StartError: gossip can't listen.
         """
-        if self._gossip is not None:
-            try:
-                await self._gossip.start()
-            except OSError as error:
-                raise StartError(
-                    f"gossip can't listen on {self._settings.ml_bind_address}: {error.strerror}"
-                ) from error
-        self._caches.pods.subscribe(self._expect)
+        await self._presence.start(group)
         self._caches.start(group)
         group.create_task(self._recorder.run(), name="events")
         group.create_task(self._report.run(), name="configuration state")
@@ -186,19 +123,11 @@ class Speaker:
 
     async def hand_over(self) -> None:
         """Says good-bye, and still answers while the others take over."""
-        if self._gossip is None:
-            await asyncio.sleep(HANDOVER_S)  # they learn it from the API, which has marked our Pod as going
-            return
-        told = asyncio.create_task(self._gossip.leave())
-        await asyncio.sleep(OVERLAP_S)
-        self._announcer.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(told, LEAVE_S)
+        await self._presence.hand_over()
 
     def close(self) -> None:
         """Stops answering."""
-        if self._gossip is not None:
-            self._gossip.close()
+        self._presence.close()
         if self._netlink is not None:
             asyncio.get_running_loop().remove_reader(self._netlink.fileno())
             self._netlink.close()
@@ -219,40 +148,18 @@ class Speaker:
             observe=self._count,
         )
         told = Settings(settings.node_name, settings.lb_class, settings.ignore_exclude_lb)
-        stores = Stores(caches.services.store, caches.slices.store, caches.nodes.store, self._live)
+        stores = Stores(caches.services.store, caches.slices.store, caches.nodes.store, self._presence.live)
         speaker = self._speaker = ServiceSpeaker(told, stores, caches.config.read, self._announcer, outlets)
         self._watch_interfaces(speaker)
         caches.services.subscribe(speaker.services.add)
-        caches.slices.subscribe_by(_keys_of, speaker.services.add)
-        caches.nodes.subscribe(speaker.review_all, when=_node_matters)
-        if self._gossip is None:
-            caches.pods.subscribe(speaker.review_all, when=_came_or_left)
-            caches.pods.subscribe(lambda _key: self._review_soon(speaker), when=_fell_silent)
+        caches.slices.subscribe_by(keys_of, speaker.services.add)
+        caches.nodes.subscribe(speaker.review_all, when=node_matters)
+        self._presence.lead(speaker)
         caches.config.subscribe(speaker.reload)
         speaker.reload()
         async with asyncio.TaskGroup() as group:
             group.create_task(speaker.config.run(), name="config")
             group.create_task(speaker.services.run(), name="services")
-
-    def _live(self) -> frozenset[NodeName]:
-        """The nodes with a living speaker: as gossip says, else as the API does."""
-        return self._caches.live() if self._gossip is None else frozenset(map(NodeName, self._gossip.live))
-
-    def _review(self) -> None:
-        """Who lives changed."""
-        if self._speaker is not None:
-            self._speaker.review_all()
-
-    def _expect(self, _key: Key) -> None:
-        if self._gossip is not None:
-            self._gossip.expect(self._caches.speakers())
-
-    def _review_soon(self, speaker: ServiceSpeaker) -> None:
-        """Elects anew once the proxies have had time to forget the silent node's pods, too.
-
-        Whoever announced at once would hand clients to backends that died with the node.
-        """
-        asyncio.get_running_loop().call_later(SETTLE_S, speaker.review_all)
 
     def _watch_interfaces(self, speaker: ServiceSpeaker) -> None:
         """Follows interfaces by the kernel's notices: a new one takes part at once."""
@@ -303,7 +210,7 @@ class Speaker:
         self._caches.others.watch_health(tell)
 
     def _misconfigured(self, error: ConfigError) -> None:
-        about = self._caches.config.to_be_told(error, self._live())
+        about = self._caches.config.to_be_told(error, self._presence.live())
         if about is not None:
             self._recorder.event(about, "Warning", "ConfigurationError", describe(error))
 
@@ -360,35 +267,3 @@ def read_exclusion(path: Path) -> Exclusion:
         return Exclusion.parse([str(each) for each in patterns])
     except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
         raise StartError(f"{path}: {error}") from error
-
-
-def _services_of(found: EndpointSlice) -> Iterable[str]:
-    return (str(found.service),) if found.service else ()
-
-
-def _keys_of(found: EndpointSlice) -> Iterable[Key]:
-    return (Key(*found.service),) if found.service else ()
-
-
-def _node_matters(change: Change[Node]) -> bool:
-    """Nodes post their state all the time; elections look at labels and one condition."""
-    before, after = change.before, change.after
-    if before is None or after is None:
-        return True
-    kind = "NetworkUnavailable"
-    return before.metadata.labels != after.metadata.labels or before.condition(kind) != after.condition(kind)
-
-
-def _came_or_left(change: Change[Pod]) -> bool:
-    """A speaker is there now, or says that it goes."""
-    return not _fell_silent(change) and _is_live(change.before) != _is_live(change.after)
-
-
-def _fell_silent(change: Change[Pod]) -> bool:
-    """A speaker is not ready any more without having said that it goes: its node may be dead."""
-    after = change.after
-    return _is_live(change.before) and after is not None and not after.ready and not after.metadata.deletion_timestamp
-
-
-def _is_live(pod: Pod | None) -> bool:
-    return pod is not None and pod.ready

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from metallb.api import duration
@@ -13,7 +12,7 @@ from metallb.protocols.swim.framing import Framing
 from metallb.protocols.swim.keyring import Keyring, derive_key
 from metallb.protocols.swim.roster import Endpoint
 from metallb.protocols.swim.tuning import FromFile, parse
-from metallb.speaker.gossip import Gossip
+from metallb.speaker.gossip import Gossip, Outlets
 from metallb.speaker.settings import SpeakerSettings
 from metallb.telemetry import logs
 
@@ -24,7 +23,7 @@ _NANOSECONDS = 1_000_000_000
 _log = logs.logger(op="startup")
 
 
-def gossip_of(settings: SpeakerSettings, changed: Callable[[], None], doubted: Callable[[], None]) -> Gossip | None:
+def gossip_of(settings: SpeakerSettings, outlets: Outlets) -> Gossip | None:
     """The gossip that the flags ask for; None: they ask for none, and the API alone says who has a speaker.
 
     Raises:
@@ -38,7 +37,7 @@ def gossip_of(settings: SpeakerSettings, changed: Callable[[], None], doubted: C
     framing = Framing(
         _keyring(settings.ml_secret_key_path), tuned.compress, tuned.verify_incoming, tuned.verify_outgoing
     )
-    return Gossip(settings.node_name, listen, framing, tuned.settings, changed, doubted)
+    return Gossip(settings.node_name, listen, framing, tuned.settings, outlets)
 
 
 def _bind_address(text: str) -> Address:

@@ -42,6 +42,9 @@ REST = 4
 Among thousands of objects, which somebody may apply one by one, a look takes tenths of a second.
 """
 
+_DECIDED = Key("", "")
+"""No Service: stands in line behind those whose decisions somebody waits for."""
+
 _log = logs.logger(op="announce")
 
 
@@ -108,6 +111,7 @@ class ServiceSpeaker:
         self._cluster: Cluster | None = None
         self._rested = float("-inf")
         self._untold: dict[ServiceKey, float] = {}
+        self._waiting: list[Callable[[], None]] = []
 
     def reload(self, *_cause: object) -> None:
         """Something changed that the configuration is made from."""
@@ -118,6 +122,11 @@ class ServiceSpeaker:
         self._cluster = None
         for key in self._stores.services.keys() | self._announcer.announced.keys():
             self.services.add(Key(*key))
+
+    def when_decided(self, callback: Callable[[], None]) -> None:
+        """Calls back once everything has been decided that is in line now."""
+        self._waiting.append(callback)
+        self.services.add(_DECIDED)
 
     async def _config(self, _key: str) -> Outcome:
         began = self._clock()
@@ -135,6 +144,11 @@ class ServiceSpeaker:
         return Done()
 
     async def _service(self, raw: Key) -> Outcome:
+        if raw == _DECIDED:
+            waiting, self._waiting = self._waiting, []
+            for callback in waiting:
+                callback()
+            return Done()
         if self.state.config is None:
             return Done()
         key = ServiceKey(*raw)

@@ -16,7 +16,7 @@ from metallb.protocols.swim.framing import Framing
 from metallb.protocols.swim.keyring import Keyring
 from metallb.protocols.swim.roster import Endpoint
 from metallb.protocols.swim.settings import LAN, Settings
-from metallb.speaker.gossip import Gossip
+from metallb.speaker.gossip import Gossip, Outlets
 
 PORT = 17946
 NET = f"127.{os.getpid() >> 8 & 0x7F | 0x80}.{os.getpid() & 0xFF}"
@@ -30,11 +30,18 @@ class Net:
 
     def __init__(self) -> None:
         self.changed = asyncio.Event()
+        self.reunited: list[int] = []
+        self.stands_still = False
         self.stack = contextlib.AsyncExitStack()
 
     async def member(self, number: int, framing: Framing = KEYED, settings: Settings = FAST) -> Gossip:
         listen = Endpoint(Address.parse(f"{NET}.{number}").pack(), PORT)
-        return await self.stack.enter_async_context(Gossip(f"n{number}", listen, framing, settings, self.changed.set))
+        outlets = Outlets(self.changed.set, reunited=lambda: self.reunite(number), look=lambda: self.stands_still)
+        return await self.stack.enter_async_context(Gossip(f"n{number}", listen, framing, settings, outlets))
+
+    def reunite(self, number: int) -> None:
+        self.reunited.append(number)
+        self.changed.set()
 
     async def until(self, met: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
@@ -88,6 +95,55 @@ async def test_a_good_bye_is_heard_at_once() -> None:
         await two.leave()
         await world.until(lambda: one.present == {"n1"})
         assert asyncio.get_running_loop().time() - started < 1
+
+
+class TestStandstill:
+    async def test_it_ends_when_all_others_were_heard(self) -> None:
+        async with net() as world:
+            members = [await world.member(number, settings=LAN) for number in (1, 2, 3)]
+            for member in members:
+                member.expect(speakers(1, 2, 3))
+            await world.until(lambda: all(member.live == {"n1", "n2", "n3"} for member in members))
+            members[0].stood_still()
+            assert world.reunited == []
+            await world.until(lambda: world.reunited == [1])
+
+    async def test_those_that_died_meanwhile_are_not_waited_for_longer_than_a_death_takes(self) -> None:
+        async with net() as world:
+            members = [await world.member(number, settings=LAN) for number in (1, 2, 3)]
+            for member in members:
+                member.expect(speakers(1, 2, 3))
+            await world.until(lambda: all(member.live == {"n1", "n2", "n3"} for member in members))
+            await asyncio.sleep(0.3)  # a sign of life each way, before which nobody is watched
+            members[1].close()
+            started = asyncio.get_running_loop().time()
+            members[0].stood_still()
+            await world.until(lambda: world.reunited == [1])
+            assert asyncio.get_running_loop().time() - started < 2
+            assert members[0].live == {"n1", "n3"}
+
+    async def test_what_came_meanwhile_is_not_taken_for_a_sign_of_life(self) -> None:
+        async with net() as world:
+            one, two = await world.member(1), await world.member(2)
+            one.expect(speakers(2))
+            await world.until(lambda: one.present == two.present == {"n1", "n2"})
+            one.stood_still()
+            world.stands_still = True
+            one.datagram_received(b"\xff" * 50, (f"{NET}.2", PORT))
+            world.stands_still = False
+            assert (world.reunited, one.dropped) == ([], {})
+
+    async def test_who_is_alone_goes_on_at_once(self) -> None:
+        async with net() as world:
+            one = await world.member(1)
+            one.stood_still()
+            assert world.reunited == [1]
+
+    async def test_before_its_start_there_is_nobody_to_wait_for(self) -> None:
+        told: list[str] = []
+        listen = Endpoint(Address.parse(f"{NET}.1").pack(), PORT)
+        Gossip("n1", listen, CLEAR, FAST, Outlets(lambda: None, reunited=lambda: told.append("reunited"))).stood_still()
+        assert told == ["reunited"]
 
 
 async def test_who_has_another_key_is_not_answered() -> None:

@@ -12,14 +12,8 @@ from metallb.api.net import InterfaceName, NodeName
 from metallb.kube.daemon import StartError
 from metallb.kube.objects import Key
 from metallb.kube.store import Change
-from metallb.speaker.main import (
-    _came_or_left,
-    _fell_silent,
-    _keys_of,
-    _node_matters,
-    _services_of,
-    read_exclusion,
-)
+from metallb.speaker.caches import _services_of, came_or_left, fell_silent, keys_of, node_matters
+from metallb.speaker.main import read_exclusion
 
 KEY = Key("", "x")
 
@@ -47,7 +41,7 @@ def pod(*, ready: bool = True, deleted: str | None = None, version: str = "1") -
     ],
 )
 def test_nodes(before: Node | None, after: Node | None, matters: bool) -> None:  # noqa: FBT001  # a column
-    assert _node_matters(Change(KEY, before, after)) is matters
+    assert node_matters(Change(KEY, before, after)) is matters
 
 
 GONE = "2026-01-01T00:00:00Z"
@@ -74,15 +68,15 @@ def test_pods_of_speakers(
     silent: bool,  # noqa: FBT001
 ) -> None:
     change = Change(KEY, before, after)
-    assert (_came_or_left(change), _fell_silent(change)) == (at_once, silent)
+    assert (came_or_left(change), fell_silent(change)) == (at_once, silent)
 
 
 def test_slices_are_work_for_their_service_and_those_of_none_for_nobody() -> None:
     labels = {"kubernetes.io/service-name": "web"}
     of_web = EndpointSlice(ObjectMeta(name="web-1", namespace="default", labels=labels))
-    assert (list(_services_of(of_web)), list(_keys_of(of_web))) == (["default/web"], [Key("default", "web")])
+    assert (list(_services_of(of_web)), list(keys_of(of_web))) == (["default/web"], [Key("default", "web")])
     alone = EndpointSlice(ObjectMeta(name="own", namespace="default"))
-    assert (list(_services_of(alone)), list(_keys_of(alone))) == ([], [])
+    assert (list(_services_of(alone)), list(keys_of(alone))) == ([], [])
 
 
 class TestExclusion:

@@ -246,6 +246,20 @@ async def test_another_address_of_the_service_is_announced_instead(
     assert world.announcer.announced[WEB].addresses == (Address.parse(mine),)
 
 
+async def test_whoever_waits_for_decisions_is_called_behind_them(
+    world: World, make_service: Callable[..., Service]
+) -> None:
+    seen: list[list[str]] = []
+    world.stores.services.put(make_service("web", ips=()))
+    world.speaker.review_all()
+    world.speaker.when_decided(lambda: seen.append(world.announced))
+    await world.rest()
+    assert seen == [[]]
+    world.speaker.review_all()
+    await world.rest()
+    assert seen == [[]], "once"
+
+
 class TestEndpoints:
     async def test_the_last_one_that_goes_withdraws(self, world: World) -> None:
         await world.put(slice_of("web", [A], ready=False))

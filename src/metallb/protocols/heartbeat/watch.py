@@ -57,6 +57,11 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """We want to hear everybody now: they are asked to show that they live."""
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """A sign of life for a member."""
 
@@ -85,7 +90,7 @@ class Returned:
     name: str
 
 
-Input = Members | Heard | Leave
+Input = Members | Heard | Leave | Call
 Output = Send | Silence | Doubted | Returned
 
 
@@ -120,7 +125,7 @@ class Watch:
     _leaving: bool = False
 
     def feed(self, event: Input, now: float) -> list[Output]:
-        """Members changed, or a sign of life came."""
+        """Members changed, a sign of life came, or we want something said."""
         self._forgive_own_sleep(now)
         match event:
             case Members(names, lost):
@@ -132,6 +137,8 @@ class Watch:
             case Leave():
                 self._leaving = True
                 output = [*self._beat(self._peers)]
+            case Call():
+                output = [*self._beat(self._peers, call=True), *self._beat(tuple(self._lost))]
         self._expected = self.deadline()
         return output
 

@@ -388,9 +388,13 @@ class Membership:
         return Send(to, packet.compound([message, *news]) if news else message, checksum=False)
 
     def _resume(self, now: float) -> list[Output]:
-        """Starts every wait anew: what was not heard while we stood still says nothing about others."""
+        """Starts every wait anew: what was not heard while we stood still says nothing about others.
+
+        They may have taken us for dead meanwhile: the tables that go to some of them say that we live.
+        """
         self._round = None
         self._relays = Relays()
+        self.roster.reassert()
         for name, suspicion in self.roster.suspicions.items():
             self.roster.suspicions[name] = replace(suspicion, since=now)
         self._next_probe = now + self._settings.probe_interval_s

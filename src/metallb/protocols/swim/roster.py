@@ -213,6 +213,15 @@ class Roster:
         known.state = State.LEFT if says_so_itself else State.DEAD
         return [Gone(claim.node, says_so_itself)]
 
+    def reassert(self) -> None:
+        """Says anew that this member lives, with more weight than whatever others came to believe."""
+        if self.left:
+            return
+        self.incarnation += 1
+        me = self.members[self.me]
+        me.incarnation = self.incarnation
+        self._tell_alive(me)
+
     def leave(self, now: float) -> list[Event]:
         """This member says good-bye."""
         self.left = True

@@ -1,0 +1,133 @@
+"""Who has a living speaker, by gossip or by the API; and whether this one may speak: good-byes and standstills.
+
+A speaker that stood still does not know what happened meanwhile: others may have taken its addresses over. It forgets
+what its sockets hold and is silent until it has heard the others and decided anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+from metallb.api.net import NodeName
+from metallb.kube.daemon import StartError
+from metallb.kube.objects import Key
+from metallb.speaker.announcer import Announcer
+from metallb.speaker.caches import Caches, came_or_left, fell_silent
+from metallb.speaker.gossip import LEAVE_S, Outlets
+from metallb.speaker.members import gossip_of
+from metallb.speaker.reconciler import ServiceSpeaker
+from metallb.speaker.settings import SpeakerSettings
+from metallb.speaker.standstill import Standstill
+from metallb.telemetry import logs
+
+SETTLE_S: Final = 0.25
+"""Without gossip: how long after a speaker fell silent its addresses are taken over."""
+
+HANDOVER_S: Final = 1.0
+"""Without gossip: how long a speaker that is told to stop goes on answering, while the others take over."""
+
+OVERLAP_S: Final = 0.1
+"""With gossip: the same; the others take over as soon as they hear the good-bye."""
+
+_log = logs.logger(op="presence")
+
+
+class Presence:
+    """Knows who lives, and hushes the announcer while this speaker does not know it."""
+
+    def __init__(self, settings: SpeakerSettings, caches: Caches, announcer: Announcer) -> None:
+        """Takes no part yet.
+
+        Raises:
+            StartError: what the flags say of gossip can't be used.
+        """
+        self._address = settings.ml_bind_address
+        self._caches = caches
+        self._announcer = announcer
+        self._speaker: ServiceSpeaker | None = None
+        self._standstill = Standstill(self._stood_still)
+        outlets = Outlets(
+            changed=self._changed,
+            doubted=announcer.announce_again,
+            reunited=self._reunited,
+            look=self._standstill.look,
+        )
+        self._gossip = gossip_of(settings, outlets)
+        if self._gossip is not None:
+            announcer.look = self._standstill.look
+
+    async def start(self, group: asyncio.TaskGroup) -> None:
+        """Takes part from now on.
+
+        Raises:
+            StartError: gossip can't listen.
+        """
+        if self._gossip is None:
+            return
+        try:
+            await self._gossip.start()
+        except OSError as error:
+            raise StartError(f"gossip can't listen on {self._address}: {error.strerror}") from error
+        self._caches.pods.subscribe(self._expect)
+        group.create_task(self._standstill.run(), name="standstill")
+
+    def lead(self, speaker: ServiceSpeaker) -> None:
+        """Tells a speaker from now on when it has to decide anew."""
+        self._speaker = speaker
+        if self._gossip is None:
+            self._caches.pods.subscribe(speaker.review_all, when=came_or_left)
+            self._caches.pods.subscribe(lambda _key: self._review_soon(speaker), when=fell_silent)
+
+    def live(self) -> frozenset[NodeName]:
+        """The nodes with a living speaker: as gossip says, else as the API does."""
+        return self._caches.live() if self._gossip is None else frozenset(map(NodeName, self._gossip.live))
+
+    async def hand_over(self) -> None:
+        """Says good-bye, and still answers while the others take over."""
+        if self._gossip is None:
+            await asyncio.sleep(HANDOVER_S)  # they learn it from the API, which has marked our Pod as going
+            return
+        told = asyncio.create_task(self._gossip.leave())
+        await asyncio.sleep(OVERLAP_S)
+        self._announcer.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(told, LEAVE_S)
+
+    def close(self) -> None:
+        """Takes no part any more."""
+        if self._gossip is not None:
+            self._gossip.close()
+
+    def _changed(self) -> None:
+        if self._speaker is not None:
+            self._speaker.review_all()
+
+    def _expect(self, _key: Key) -> None:
+        if self._gossip is not None:
+            self._gossip.expect(self._caches.speakers())
+
+    def _review_soon(self, speaker: ServiceSpeaker) -> None:
+        """Elects anew once the proxies have had time to forget the silent node's pods, too.
+
+        Whoever announced at once would hand clients to backends that died with the node.
+        """
+        asyncio.get_running_loop().call_later(SETTLE_S, speaker.review_all)
+
+    def _stood_still(self, gap_s: float) -> None:
+        if self._gossip is None:
+            return
+        _log.warn("stood still: silent until the others are heard", event="standstill", seconds=round(gap_s, 3))
+        self._announcer.hush()
+        self._gossip.stood_still()
+
+    def _reunited(self) -> None:
+        """The others were heard: what was decided before may be wrong now."""
+        resume: Callable[[], None] = self._announcer.resume
+        if self._speaker is None:
+            resume()
+        else:
+            self._speaker.review_all()
+            self._speaker.when_decided(resume)
