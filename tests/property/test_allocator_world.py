@@ -8,16 +8,19 @@ at every address.
 
 from __future__ import annotations
 
+import random
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from metallb.allocator import companions
 from metallb.allocator.allocator import Allocator
 from metallb.allocator.converge import Assign, Keep
 from metallb.allocator.request import Request, Sharing, request_of, sharing_of
@@ -59,7 +62,7 @@ ALLOCATIONS = [
     ServiceAllocation(3, None, ()),
 ]
 TERMS = [Terms(), Terms(), Terms(), Terms(draining=True), Terms(quota=1), Terms(quota=2), Terms(sticky_s=20)]
-SINGLE = [((V4,), "SingleStack"), ((V6,), "SingleStack"), ((V4,), "PreferDualStack")]
+SINGLE = [((V4,), "SingleStack")] * 4 + [((V6,), "SingleStack"), ((V4,), "PreferDualStack")]
 DUAL = [((V4, V6), "PreferDualStack"), ((V6, V4), "PreferDualStack"), ((V4, V6), "RequireDualStack")]
 ASKED = ["10.0.0.0", "10.0.0.1", "2001:db8::", "10.0.0.0,2001:db8::", "nonsense"]
 
@@ -76,29 +79,36 @@ class Wish(NamedTuple):
     lb_class: str | None
 
 
-def one_of(name: str, values: list[str], *, in_how_many: int) -> st.SearchStrategy[tuple[tuple[str, str], ...]]:
-    """Now and then an annotation."""
-    blank: list[tuple[tuple[str, str], ...]] = [()] * (in_how_many - 1)
-    return st.sampled_from(blank).flatmap(st.just) | st.sampled_from(values).map(lambda value: ((name, value),))
+def draw_wish(draw: random.Random) -> Wish:
+    annotations = [
+        ("metallb.io/address-pool", draw.choice([*[""] * 12, "p", "q", "nosuch"])),
+        ("metallb.io/allow-shared-ip", draw.choice(["", "", "k", "k", "l"])),
+        ("metallb.io/loadBalancerIPs", draw.choice([*[""] * 15, *ASKED])),
+    ]
+    return Wish(
+        stack=draw.choice(SINGLE + DUAL),
+        annotations=tuple((name, value) for name, value in annotations if value),
+        ports=frozenset(draw.choice([(80,), (80,), (443,), (80, 443)])),
+        local=draw.random() < 0.1,
+        labels=draw.choice([(), (("tier", "x"),)]),
+        kind="ClusterIP" if draw.random() < 0.1 else "LoadBalancer",
+        lb_class="other" if draw.random() < 0.03 else None,
+    )
 
 
-wishes = st.builds(
-    Wish,
-    stack=st.sampled_from(SINGLE + DUAL),
-    annotations=st.tuples(
-        one_of("metallb.io/address-pool", ["p", "q", "nosuch"], in_how_many=4),
-        one_of("metallb.io/allow-shared-ip", ["k", "k", "l"], in_how_many=2),
-        one_of("metallb.io/loadBalancerIPs", ASKED, in_how_many=4),
-    ).map(lambda parts: tuple(each for part in parts for each in part)),
-    ports=st.frozensets(st.sampled_from([80, 443]), min_size=1),
-    local=st.sampled_from([False, False, True]),
-    labels=st.sampled_from([(), (("tier", "x"),)]),
-    kind=st.sampled_from(["LoadBalancer"] * 6 + ["ClusterIP"]),
-    lb_class=st.sampled_from([None] * 8 + ["other"]),
-)
-plain = wishes.map(lambda wish: wish._replace(annotations=(), kind="LoadBalancer", lb_class=None))
+def draw_pool(draw: random.Random) -> tuple[Pool, Terms]:
+    blocks = draw.sample(BLOCKS, draw.choice([0, 1, 1, 2, 2, 3]))
+    auto, buggy = draw.random() < 0.8, draw.random() < 0.2
+    name, ranges = draw.choice("pqr"), tuple(map(Range.parse, blocks))
+    return Pool(name, ranges, auto, buggy, draw.choice(ALLOCATIONS)), draw.choice(TERMS)
 
-MOSTLY = st.sampled_from([True, True, False])
+
+SEEDS = st.integers(0, 2**32 - 1)
+# Drawn from a seed, as all parts of it should be equally likely.
+wishes = SEEDS.map(lambda seed: draw_wish(random.Random(seed)))
+pools = SEEDS.map(lambda seed: draw_pool(random.Random(seed)))
+ORDERS = st.none() | st.just(0) | st.integers(1, 2**16)
+"""In which order things happen until all is at rest: 0 is as they come, None is that they don't yet."""
 
 
 @dataclass(slots=True)
@@ -126,6 +136,7 @@ class Lives(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.few, companions._FEW = companions._FEW, 0  # heaps for all
         self.api: dict[ServiceKey, Service] = {}
         self.pools: dict[str, tuple[Pool, Terms]] = {}
         self.cache: dict[ServiceKey, Service] = {}
@@ -136,22 +147,46 @@ class Lives(RuleBasedStateMachine):
         self.version = 0
         self.now = 0.0
         self.assignment = Assignment()
+        self.wishes: dict[ServiceKey, Wish] = {}
+        self.expected: dict[ServiceKey, Reservation] = {}
         self.claims: dict[ServiceKey, set[tuple[Sharing, frozenset[int]]]] = {}
         self.touched: set[ServiceKey] = set()
         self.pools_changed = True
         self.at_rest: dict[ServiceKey, tuple[str, ...]] = {}
 
-    @initialize(v4=st.booleans())
-    def begin(self, v4: bool) -> None:  # noqa: FBT001  # drawn
-        blocks = BLOCKS[:1] if v4 else [BLOCKS[0], BLOCKS[3]]
-        self.pools = {"p": (Pool("p", tuple(map(Range.parse, blocks))), Terms())}
-        self.take_over([], [])
+    @initialize(
+        blocks=st.sampled_from([[BLOCKS[0]], [BLOCKS[1]], [BLOCKS[0], BLOCKS[3]], [BLOCKS[1], BLOCKS[4]]]),
+        terms=st.sampled_from(TERMS),
+    )
+    def begin(self, blocks: list[str], terms: Terms) -> None:
+        self.pools = {"p": (Pool("p", tuple(map(Range.parse, blocks))), terms)}
+        self.take_over([])
 
     # Users
 
-    @rule(key=st.sampled_from(KEYS), wish=wishes | plain, then_settle=MOSTLY)
-    def write_service(self, key: ServiceKey, wish: Wish, then_settle: bool) -> None:  # noqa: FBT001  # drawn
+    @rule(key=st.sampled_from(KEYS), wish=wishes, order=ORDERS)
+    def write_service(self, key: ServiceKey, wish: Wish, order: int | None) -> None:
+        self.write(key, wish)
+        self.come_to_rest(order)
+
+    @rule(key=st.sampled_from(KEYS), wish=wishes, field=st.sampled_from(Wish._fields), order=ORDERS)
+    def edit_service(self, key: ServiceKey, wish: Wish, field: str, order: int | None) -> None:
+        """One thing about it changes."""
+        if key in self.api:
+            self.write(key, self.wishes[key]._replace(**{field: getattr(wish, field)}))
+            self.come_to_rest(order)
+
+    @rule(key=st.sampled_from(KEYS), order=ORDERS)
+    def make_service_again(self, key: ServiceKey, order: int | None) -> None:
+        """As it was."""
+        if key in self.wishes:
+            self.delete_service(key, order)
+            self.write(key, self.wishes[key])
+            self.come_to_rest(order)
+
+    def write(self, key: ServiceKey, wish: Wish) -> None:
         known = self.api.get(key)
+        self.wishes[key] = wish
         annotations = dict(wish.annotations)
         if known is not None and POOL_ANNOTATION in known.metadata.annotations:
             annotations[POOL_ANNOTATION] = known.metadata.annotations[POOL_ANNOTATION]
@@ -179,51 +214,55 @@ class Lives(RuleBasedStateMachine):
             )
         )
         self.touched.add(key)
-        if then_settle:
-            self.come_to_rest()
 
-    @rule(key=st.sampled_from(KEYS), then_settle=MOSTLY)
-    def delete_service(self, key: ServiceKey, then_settle: bool) -> None:  # noqa: FBT001  # drawn
+    @rule(key=st.sampled_from(KEYS), order=ORDERS)
+    def delete_service(self, key: ServiceKey, order: int | None) -> None:
         if self.api.pop(key, None) is not None:
             self.claims.pop(key, None)
             self.events.append((key, None))
             self.touched.add(key)
-        if then_settle:
-            self.come_to_rest()
+        self.come_to_rest(order)
 
-    @rule(
-        name=st.sampled_from("pqr"),
-        blocks=st.lists(st.sampled_from(BLOCKS), unique=True, max_size=4),
-        auto=st.sampled_from([True, True, True, False]),
-        buggy=st.sampled_from([False, False, True]),
-        allocation=st.sampled_from(ALLOCATIONS),
-        terms=st.sampled_from(TERMS),
-        then_settle=MOSTLY,
-    )
-    def write_pool(
-        self,
-        name: str,
-        blocks: list[str],
-        auto: bool,  # noqa: FBT001  # drawn
-        buggy: bool,  # noqa: FBT001  # drawn
-        allocation: ServiceAllocation | None,
-        terms: Terms,
-        then_settle: bool,  # noqa: FBT001  # drawn
-    ) -> None:
+    @rule(drawn=pools, order=ORDERS)
+    def write_pool(self, drawn: tuple[Pool, Terms], order: int | None) -> None:
         """A pool gets these addresses, others lose them; one without addresses is gone."""
-        ranges = tuple(map(Range.parse, blocks))
+        new, terms = drawn
         left = {}
-        for other, (pool, its_terms) in self.pools.items():
-            kept = tuple(each for each in pool.ranges if each not in ranges)
-            if other != name and kept:
-                left[other] = with_ranges(pool, kept), its_terms
-        if ranges:
-            left[name] = Pool(name, ranges, auto, buggy, allocation), terms
+        for name, (pool, its_terms) in self.pools.items():
+            kept = tuple(each for each in pool.ranges if each not in new.ranges)
+            if name != new.name and kept:
+                left[name] = with_ranges(pool, kept), its_terms
+        if new.ranges:
+            left[new.name] = new, terms
         self.pools = dict(sorted(left.items()))
         self.pools_changed = True
+        self.expected.clear()
         self.load()
-        if then_settle:
-            self.come_to_rest()
+        self.come_to_rest(order)
+
+    @rule(seed=SEEDS)
+    def live_for_a_while(self, seed: int) -> None:
+        """Many changes, each followed by rest or not."""
+        draw = random.Random(seed)
+        for _ in range(draw.randint(5, 25)):
+            key, order = draw.choice(KEYS), draw.choice([None, 0, draw.getrandbits(16)])
+            chance = draw.random()
+            if chance < 0.35:
+                self.write_service(key, draw_wish(draw), order)
+            elif chance < 0.65:
+                self.edit_service(key, draw_wish(draw), draw.choice(Wish._fields), order)
+            elif chance < 0.8:
+                self.delete_service(key, order)
+            elif chance < 0.9:
+                self.make_service_again(key, order)
+            elif chance < 0.93:
+                self.another_leads(draw.getrandbits(32))
+            else:
+                self.write_pool(draw_pool(draw), order)
+            self.now += draw.choice([0, 0, 1, 15])
+            self.remember_what_is_held()
+            self.nobody_is_out_of_a_pool_or_in_anothers_way()
+        self.come_to_rest(0)
 
     # The API server and the network
 
@@ -326,7 +365,7 @@ class Lives(RuleBasedStateMachine):
             return
         self.written_over.pop(key, None)
         held = {other: each.addresses for other, each in self.assignment.allocator.allocations.items() if other != key}
-        expected = self.remembered(service) if service is not None else None
+        expected = self.remembered(service) if service is not None else self.expect_to_be_remembered(key)
         outcome = self.assignment.decide(key, service, self.now)
         after = self.assignment.allocator.allocations
         assert held == {other: each.addresses for other, each in after.items() if other != key}, "it moved another"
@@ -346,17 +385,18 @@ class Lives(RuleBasedStateMachine):
         if change is not None:
             self.writes[key] = Write(service.metadata.resource_version, change)
 
-    @rule(data=st.data())
-    def another_leads(self, data: st.DataObject) -> None:
+    @rule(seed=SEEDS)
+    def another_leads(self, seed: int) -> None:
         """It begins when the last write of the one before is done, and knows what the objects show."""
+        draw = random.Random(seed)
         for key in list(self.writes):
-            if data.draw(st.booleans()):
+            if draw.random() < 0.5:
                 self.arrive(key)
             del self.writes[key]
-        self.cache = {key: self.api[key] for key in data.draw(st.permutations(sorted(self.api)))}
-        self.take_over(list(self.cache), list(self.assignment.allocator.reservations))
+        self.cache = {key: self.api[key] for key in draw.sample(sorted(self.api), len(self.api))}
+        self.take_over(list(self.assignment.allocator.reservations))
 
-    def take_over(self, keys: list[ServiceKey], reservations: list[Reservation]) -> None:
+    def take_over(self, reservations: list[Reservation]) -> None:
         self.assignment = Assignment(allocator=Termed())
         self.events.clear()
         self.line.clear()
@@ -365,55 +405,57 @@ class Lives(RuleBasedStateMachine):
             self.assignment.allocator.reservations.add(each)
         self.load()
 
-    @rule(data=st.data())
-    def settle(self, data: st.DataObject) -> None:
-        self.come_to_rest()
+    @rule(data=st.data(), order=ORDERS)
+    def settle(self, data: st.DataObject, order: int | None) -> None:
+        self.come_to_rest(order or 0)
         self.check_that_another_controller_changes_nothing(data.draw(st.permutations(sorted(self.api))))
 
-    def come_to_rest(self) -> None:
-        """All arrives, and the controller works until it has nothing left to do."""
+    def come_to_rest(self, order: int | None) -> None:
+        """All arrives, now and then an answer gets lost, and the controller works until it has nothing left to do."""
+        if order is None:
+            return
+        draw = random.Random(order)
         for _ in range(2000):
-            if self.events:
-                self.deliver()
-            elif self.writes:
-                key = min(self.writes)
-                if not self.writes[key].landed and not self.writes[key].refused:
-                    self.arrive(key)
-                self.hear(key)
-            elif self.line:
-                self.decide(self.line[0])
-            else:
+            possible = self.possible(lost=bool(order) and draw.random() < 0.1)
+            if not possible:
                 break
+            step = draw.choice(possible) if order else possible[0]
+            step()
         else:
             raise AssertionError("it never comes to rest")
         self.check_rest()
+
+    def possible(self, *, lost: bool) -> list[Callable[[], None]]:
+        """What may happen next; an answer may be lost."""
+        found: list[Callable[[], None]] = [self.deliver] if self.events else []
+        for key, write in sorted(self.writes.items(), key=lambda item: item[0]):
+            arrived = write.landed or write.refused
+            found.append(partial(self.hear, key, lost=lost) if arrived else partial(self.arrive, key))
+        return found + [partial(self.decide, key) for key in self.line if key not in self.writes]
 
     # What must be so
 
     def remembered(self, service: Service) -> Reservation | None:
         """What the Service must get because it was there before; None where nothing is certain."""
         allocator = self.assignment.allocator
-        reservation, request = allocator.reservations.of(service.key), request_of(service)
+        reservation, request = self.expected.pop(service.key, None), request_of(service)
         if reservation is None or not isinstance(request, Request) or reservation.until <= self.now:
             return None
         known = shown(service) or allocator.occupancy(service.key)
         ours = service.spec.type == "LoadBalancer" and self.assignment.concerns(service)
-        pools = [(pool, terms) for pool, terms in self.pools.values() if all(a in pool for a in reservation.addresses)]
         families = sorted(address.family for address in reservation.addresses)
-        if (
-            known
-            or not ours
-            or not pools
-            or request.addresses
-            or request.unusable
-            or families != sorted(request.families)
-        ):
+        if known or not ours or request.addresses or request.unusable or families != sorted(request.families):
             return None
-        pool, terms = pools[0]
-        fits = terms.sticky_s and pool.admits(service.key.namespace, service.metadata.labels)
+        pool, _ = next(each for each in self.pools.values() if reservation.addresses[0] in each[0])
+        fits = pool.admits(service.key.namespace, service.metadata.labels)
         asked = request.pool == pool.name if request.pool else pool.auto_assign
         taken = any(allocator.holders_of(address) for address in reservation.addresses)
         return reservation if fits and asked and not taken else None
+
+    def expect_to_be_remembered(self, key: ServiceKey) -> None:
+        held = self.assignment.allocator.holder(key)
+        if held is not None and self.pools[held.pool][1].sticky_s:
+            self.expected[key] = Reservation(key, held.addresses, self.now + self.pools[held.pool][1].sticky_s)
 
     def check_limits(self, service: Service, addresses: tuple[Address, ...]) -> None:
         """Neither quotas nor draining let a Service have what it did not show before."""
@@ -421,7 +463,7 @@ class Lives(RuleBasedStateMachine):
         for address in set(addresses) - before:
             pool, terms = next((pool, terms) for pool, terms in self.pools.values() if address in pool)
             assert not terms.draining
-            if terms.quota is not None:
+            if terms.quota is not None and self.on(address, service.key.namespace) == [service.key]:
                 assert len(self.held_in(service.key.namespace, pool)) <= terms.quota
 
     def held_in(self, namespace: str, pool: Pool) -> set[Address]:
@@ -568,8 +610,7 @@ class Lives(RuleBasedStateMachine):
         return all(compatible(claim(service), claim(each)) for each in others)
 
     def teardown(self) -> None:
-        for key in list(self.writes):
-            self.writes[key].refused = not self.writes[key].landed
+        companions._FEW = self.few
 
 
 def with_ranges(pool: Pool, ranges: tuple[Range, ...]) -> Pool:
@@ -604,4 +645,18 @@ def changed(service: Service, change: StatusChange) -> Service:
 
 
 TestLives = Lives.TestCase
-TestLives.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
+TestLives.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+
+
+@settings(max_examples=50)
+@given(seed=SEEDS, terms=st.sampled_from(TERMS))
+def test_busy_lives_keep_all_promises(seed: int, terms: Terms) -> None:
+    """More happens in them than in those that are drawn step by step, which are there to be short."""
+    lives = Lives()
+    try:
+        lives.begin([BLOCKS[0], BLOCKS[3]] if seed % 2 else [BLOCKS[0]], terms)
+        lives.remember_what_is_held()
+        for part in range(3):
+            lives.live_for_a_while(seed + part)
+    finally:
+        lives.teardown()

@@ -77,6 +77,8 @@ class Allocator:
     _index: PoolIndex = field(default_factory=PoolIndex)
     _shelves: Shelves = field(default_factory=lambda: Shelves.of(()))
     _candidates: Candidates = field(default_factory=Candidates)
+    _less_used: dict[tuple[str, str], None] = field(default_factory=dict)
+    """Pools with a quota, and namespaces that gave an address back."""
 
     @property
     def _companions(self) -> Companions:
@@ -171,6 +173,12 @@ class Allocator:
         if held and sticky_s:
             self.reservations.add(Reservation(service, held.addresses, now + sticky_s))
         self.release(service)
+
+    def take_room_in_quotas(self) -> list[tuple[PoolState, str]]:
+        """Pools and namespaces that may have more addresses of them than when this was asked before."""
+        pairs = [(self.pools.get(pool), namespace) for pool, namespace in self._less_used]
+        self._less_used.clear()
+        return [(state, namespace) for state, namespace in pairs if state and state.quota_left(namespace) >= 1]
 
     def expire(self, now: float) -> None:
         """Forgets what pools remember until now."""
@@ -345,8 +353,8 @@ class Allocator:
         if claim is None:
             return
         self._companions.remove(claim, state, address)
-        if service in tenancy.tenants:
-            state.discount(service, address)
+        if service in tenancy.tenants and state.discount(service, address):
+            self._less_used.setdefault((state.name, service.namespace))
         tenancy.move_out(service)
         for sharing in tenancy.sharings():
             self._companions.look_again(sharing, state, address)

@@ -51,12 +51,9 @@ class Candidates:
         missing = tuple(family for family in families if not state.has(family))
         if missing and (request.both_required or missing == families):
             return FamilyMissing(state.name, missing)
-        lacking = tuple(
-            family
-            for family in families
-            if state.has(family) and self._one(request, state, family, within_quota=True) is None
-        )
-        if not lacking:
+        there = tuple(family for family in families if state.has(family))
+        lacking = tuple(family for family in there if self._one(request, state, family, within_quota=True) is None)
+        if not lacking or (lacking != there and not request.both_required):
             return QuotaReached(state.name, request.key.namespace, state.terms.quota or 0)
         return PoolExhausted(state.name, lacking, self._conflict(request, state, lacking[0]))
 

@@ -177,16 +177,18 @@ class PoolState:
             held = self._held.setdefault(service.namespace, {})
             held[address] = held.get(address, 0) + 1
 
-    def discount(self, service: ServiceKey, address: Address) -> None:
-        """And holds it no more."""
+    def discount(self, service: ServiceKey, address: Address) -> bool:
+        """And holds it no more; returns whether its namespace may have another one for it."""
         held = self._held.get(service.namespace)
         if held is None or address not in held:
-            return
+            return False
         held[address] -= 1
-        if not held[address]:
-            del held[address]
+        if held[address]:
+            return False
+        del held[address]
         if not held:
             del self._held[service.namespace]
+        return True
 
     def quota_left(self, namespace: str) -> float:
         """How many addresses more a namespace may have; infinity without a quota, below 0 after one was lowered."""

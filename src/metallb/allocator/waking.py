@@ -40,9 +40,8 @@ def woken(
         found += _room(allocator, queue, cause, address)
     for address in changed:
         found.append(_free(allocator, queue, cause, address))
-    given_up = {each.address for each in before} - {each.address for each in now}
-    for state in sorted({id(s): s for s in map(allocator.pool_of, given_up) if s}.values(), key=lambda s: s.name):
-        found += _quota(queue, cause, state)
+    for state, namespace in allocator.take_room_in_quotas():
+        found += _quota(queue, cause, state, namespace)
     found += _declined(allocator, queue, cause)
     return tuple(dict.fromkeys(key for key in found if key is not None and key != cause))
 
@@ -58,12 +57,10 @@ def _free(allocator: Allocator, queue: WaitingLine, cause: ServiceKey, address: 
     return queue.offer(address, state, but=cause) if state and address not in state.tenancies else None
 
 
-def _quota(queue: WaitingLine, cause: ServiceKey, state: PoolState) -> list[ServiceKey | None]:
-    if state.terms.quota is None:
-        return []
+def _quota(queue: WaitingLine, cause: ServiceKey, state: PoolState, namespace: str) -> list[ServiceKey | None]:
     free = (state.first_free(family) for family in FAMILIES)
-    served = [queue.offer(each, state, but=cause, only=cause.namespace) for each in free if each is not None]
-    return [*served, *queue.sharers_in(cause.namespace)]
+    served = [queue.offer(each, state, but=cause, only=namespace) for each in free if each is not None]
+    return [*served, *queue.sharers_in(namespace)]
 
 
 def _declined(allocator: Allocator, queue: WaitingLine, cause: ServiceKey) -> list[ServiceKey | None]:
