@@ -87,11 +87,20 @@ UPSTREAM = [
 ]
 
 
+OVERLAPPING = f"""
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {{name: overlapping, namespace: {NAMESPACE}}}
+spec: {{addresses: [198.51.100.149-198.51.100.150]}}
+"""
+WORKLOADS = ("deployment/controller", "daemonset/speaker", "deployment/metallb-operator-webhook-server")
+
+
 async def restart(cluster: Any) -> None:
-    """Both ask anew what they may do."""
-    for what in ("deployment/controller", "daemonset/speaker"):
+    """All ask anew what they may do."""
+    for what in WORKLOADS:
         await cluster.kubectl("rollout", "restart", "-n", NAMESPACE, what)
-    for what in ("deployment/controller", "daemonset/speaker"):
+    for what in WORKLOADS:
         await cluster.kubectl("rollout", "status", "-n", NAMESPACE, what, "--timeout=60s")
 
 
@@ -145,6 +154,12 @@ async def test_an_image_that_is_swapped_works_with_the_rights_that_it_finds(upst
         log = await cluster.kubectl("logs", "-n", NAMESPACE, pod["metadata"]["name"])
         assert log.count("watch is not allowed") == 1
         assert '"level":"error"' not in log
+
+    done = await cluster.lab.kubectl("apply", "-f", "-", stdin=OVERLAPPING, check=False)
+    assert f"of IPAddressPool {NAMESPACE}/first" in done.stderr
+    log = await cluster.kubectl("logs", "-n", NAMESPACE, "deployment/metallb-operator-webhook-server")
+    assert log.count("watch is not allowed") == 1, "of nodes"
+    assert '"level":"error"' not in log
 
     await cluster.kubectl("delete", "service", "swapped")
 
