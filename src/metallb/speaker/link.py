@@ -25,8 +25,8 @@ from metallb.protocols.ethernet import ETHERTYPE_ARP, ETHERTYPE_IPV6
 from metallb.protocols.machine import Machine
 from metallb.protocols.ndp.responder import NdpResponder
 from metallb.telemetry import logs
-from metallb.transports.bpf import ARP_REQUESTS, NEIGHBOUR_SOLICITATIONS
 from metallb.transports.drive import Driver
+from metallb.transports.filters import arp_filters, ndp_filters
 from metallb.transports.packet import Groups, PacketSocket
 
 _log = logs.logger(op="link")
@@ -72,6 +72,8 @@ class Responder:
     def answer_for(self, addresses: Iterable[Address]) -> None:
         """From now on it answers for exactly these, as far as they are of its family."""
         values = frozenset(address.value for address in addresses if address.family == self._family)
+        make = arp_filters if self._family == 4 else ndp_filters  # noqa: PLR2004  # the family's own number
+        self._attempt("filter", lambda: self._socket.filter(make(values)))
         self._driver.feed(TableChanged(values))
 
     def feed(self, event: Input) -> None:
@@ -169,10 +171,10 @@ def open_link(interface: Interface, observer: Observer, look: Callable[[], objec
     responders: list[Responder] = []
     try:
         if interface.answers_arp:
-            arp = PacketSocket(interface.name, ETHERTYPE_ARP, ARP_REQUESTS)
+            arp = PacketSocket(interface.name, ETHERTYPE_ARP, arp_filters(()))
             responders.append(Responder(interface, "arp", 4, arp, ArpResponder(interface.mac), observer, look))
         if interface.answers_ndp and interface.link_local is not None:
-            ndp = PacketSocket(interface.name, ETHERTYPE_IPV6, NEIGHBOUR_SOLICITATIONS)
+            ndp = PacketSocket(interface.name, ETHERTYPE_IPV6, ndp_filters(()))
             machine = NdpResponder(interface.mac, interface.link_local)
             responders.append(Responder(interface, "ndp", 6, ndp, machine, observer, look))
     except OSError:

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 
 from metallb.api.net import Address
-from metallb.transports.bpf import Instruction, attach
+from metallb.transports.bpf import attach_best
 
 _LONGEST_FRAME = 2048
 _QUEUE_BYTES = 1 << 22
@@ -19,8 +19,8 @@ _GROUP_SOCKET_FULL = frozenset({errno.ENOBUFS, errno.ENOMEM})
 class PacketSocket:
     """Reads and writes frames of one EtherType on one interface; the filter is on before the first frame is seen."""
 
-    def __init__(self, interface: str, ethertype: int, program: Sequence[Instruction]) -> None:
-        """Opens the socket.
+    def __init__(self, interface: str, ethertype: int, programs: Sequence[bytes]) -> None:
+        """Opens the socket; of the filters the first counts that the kernel has room for.
 
         Raises:
             OSError: the interface is gone, or the process lacks CAP_NET_RAW.
@@ -29,7 +29,7 @@ class PacketSocket:
         try:
             for queue in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 self._socket.setsockopt(socket.SOL_SOCKET, queue, _QUEUE_BYTES)
-            attach(self._socket, program)
+            attach_best(self._socket, programs)
             self._socket.bind((interface, ethertype))
         except OSError:
             self._socket.close()
@@ -38,6 +38,14 @@ class PacketSocket:
     def fileno(self) -> int:
         """For the event loop."""
         return self._socket.fileno()
+
+    def filter(self, programs: Sequence[bytes]) -> None:
+        """Puts another filter on: the first that the kernel has room for. No frame is seen by none or by both.
+
+        Raises:
+            OSError: the kernel refuses all.
+        """
+        attach_best(self._socket, programs)
 
     def receive(self) -> bytes | None:
         """The next frame; None when there is none.
