@@ -20,7 +20,8 @@ class Driver(Generic[Input, Effect]):
         self._machine = machine
         self._perform = perform
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._due: float | None = None  # a handle of uvloop that is due at once does not know when
 
     def start(self, begin: Callable[[float], Iterable[Effect]]) -> None:
         """Does what a machine wants at its beginning; `begin` is told the time."""
@@ -45,7 +46,8 @@ class Driver(Generic[Input, Effect]):
             self._perform(effect)
         deadline = self._machine.deadline()
         if self._timer is not None:
-            if deadline == self._timer.when():
+            if deadline == self._due:
                 return
             self._timer.cancel()
+        self._due = deadline
         self._timer = None if deadline is None else self._loop.call_at(deadline, self._tick)

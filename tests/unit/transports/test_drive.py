@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+import uvloop
+
 from metallb.transports.drive import Driver
 
 
@@ -90,3 +92,18 @@ async def test_after_closing_nothing_ticks() -> None:
     made.close()
     await asyncio.sleep(0.02)
     assert machine.ticks == []
+
+
+def test_a_deadline_that_has_passed_already_is_met_on_the_loop_of_our_processes() -> None:
+    """uvloop gives another kind of handle then."""
+
+    async def feed_twice() -> list[str]:
+        done: list[str] = []
+        made, _ = driver(done)
+        made.feed(-1.0)
+        made.feed(-2.0)
+        await until(done, "due", 2)
+        return done
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(feed_twice()) == ["in -1.0", "in -2.0", "due", "due"]
