@@ -270,15 +270,16 @@ class Allocator:
         state = self._index.of_all(reservation.addresses) if reservation else None
         if reservation is None or state is None or not _remembers(state, request):
             return None
-        fitting = tuple(each for each in reservation.addresses if each.family in request.families)
-        if not fitting or self.refusal(request, fitting) or self._held_back(request, state, fitting):
+        wanted = (each for each in reservation.addresses if each.family in request.families)
+        fitting = tuple(each for each in wanted if self.refusal(request, (each,)) is None)
+        if not fitting or self._held_back(request, state, fitting):
             return None
         allocation = self._hold(request, state, fitting)
         if len(fitting) == len(request.families):
             return allocation
         extended = self.extend(request)
         if isinstance(extended, Allocation):
-            return extended
+            return self._hold(request, state, tuple(sorted(extended.addresses)))
         if not request.both_required:
             return allocation
         self.release(request.key)
