@@ -78,6 +78,17 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """Another host says that an address is its own which is ours here: `mac` is its Ethernet address.
+
+    Seen for a moment wherever an address moves from node to node; where it lasts, one of the two has to give way.
+    """
+
+    address: int
+    mac: Mac
+
+
+@dataclass(frozen=True, slots=True)
 class JoinGroup:
     """Listen to a multicast address from now on."""
 
@@ -91,7 +102,7 @@ class LeaveGroup:
     group: int
 
 
-Effect: TypeAlias = Send | Count | Drop | JoinGroup | LeaveGroup
+Effect: TypeAlias = Send | Count | Drop | Conflict | JoinGroup | LeaveGroup
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from metallb.protocols.announcing import (
     ROUND_INTERVAL_S,
     ROUNDS,
+    Conflict,
     Count,
     Drop,
     FrameReceived,
@@ -104,7 +105,9 @@ def test_a_probe_is_defended() -> None:
     ("frame", "reason"),
     [
         pytest.param(ASKED[:-1] + b"\x65", "not-ours", id="another address"),
-        pytest.param(ANSWERED, "not-a-request", id="a reply"),
+        pytest.param(ArpPacket(MINE, THEIRS, REPLY, THEIRS, ASKER, MINE, OURS).encode(), "not-a-request", id="a reply"),
+        pytest.param(ANSWERED, "own", id="our own reply, come back"),
+        pytest.param(ArpPacket(BROADCAST, MINE, REQUEST, MINE, ASKER, MINE, OURS).encode(), "own", id="our own host"),
         pytest.param(THEIRS + ASKED[6:], "other-destination", id="for another host"),
         pytest.param(ASKED[:20], "malformed-short", id="cut off"),
     ],
@@ -159,3 +162,28 @@ def test_a_new_hardware_address_is_announced_and_used() -> None:
     made = responder(OURS)
     effects = made.feed(InterfaceChanged(THEIRS), 200.0)
     assert {format_mac(packet.sender_mac) for packet in frames(list(effects))} == {"02:00:00:00:00:02"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "target", "answered"),
+    [
+        pytest.param(REPLY, OURS, False, id="announced by a reply"),
+        pytest.param(REQUEST, OURS, False, id="announced by a request"),
+        pytest.param(REPLY, ASKER, False, id="answered to somebody"),
+        pytest.param(REQUEST, ASKER, False, id="used to ask for another"),
+        pytest.param(REQUEST, OURS + 1, True, id="used to ask for another of ours"),
+    ],
+)
+def test_who_names_our_address_as_its_own_is_told_of(operation: int, target: int, *, answered: bool) -> None:
+    heard = ArpPacket(BROADCAST, THEIRS, operation, THEIRS, OURS, Mac(bytes(6)), target)
+    first, *others = responder(OURS, OURS + 1).feed(FrameReceived(heard.encode()), 1.0)
+    assert first == Conflict(OURS, THEIRS)
+    assert any(isinstance(each, Send) for each in others) is answered
+
+
+@given(st.one_of(packets.map(ArpPacket.encode), st.binary(max_size=80)))
+def test_no_frame_is_too_odd_for_a_responder(frame: bytes) -> None:
+    effects = responder(OURS).feed(FrameReceived(frame), 1.0)
+    assert effects
+    for effect in effects:
+        assert isinstance(effect, Drop) or effect.address == OURS  # type: ignore[union-attr]  # ARP has no groups

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metallb.protocols.announcing import ROUNDS, Count, Drop, FrameReceived, JoinGroup, LeaveGroup, Send, TableChanged
+from metallb.protocols.announcing import (
+    ROUNDS,
+    Conflict,
+    Count,
+    Drop,
+    FrameReceived,
+    JoinGroup,
+    LeaveGroup,
+    Send,
+    TableChanged,
+)
 from metallb.protocols.ethernet import Mac, parse_mac
 from metallb.protocols.ndp.errors import DecodeError
 from metallb.protocols.ndp.packet import (
@@ -149,8 +159,9 @@ def test_a_probe_for_duplicates_is_defended_to_all_nodes() -> None:
     ("packet", "reason"),
     [
         pytest.param(replace(SOLICIT, target=OURS + 1), "not-ours", id="another address"),
-        pytest.param(replace(SOLICIT, kind=ADVERTISEMENT), "not-a-solicitation", id="an advertisement"),
+        pytest.param(replace(SOLICIT, kind=ADVERTISEMENT, target=OURS + 1), "not-ours", id="an advertisement"),
         pytest.param(replace(SOLICIT, source=ME), "own", id="our own"),
+        pytest.param(replace(SOLICIT, source_mac=MINE), "own", id="our own host's"),
         pytest.param(replace(SOLICIT, source=0), "malformed-unspecified-source", id="from nowhere, with an option"),
         pytest.param(replace(SOLICIT, target=ip("ff02::1")), "malformed-target", id="for a group"),
     ],
@@ -181,3 +192,28 @@ def test_a_new_address_is_announced_to_all_nodes_in_five_rounds() -> None:
 def test_solicited_node_groups() -> None:
     assert solicited_node(OURS) == GROUP
     assert multicast_mac(GROUP) == parse_mac("33:33:ff:00:00:64")
+
+
+@pytest.mark.parametrize("option", [THEIRS, None])
+def test_who_advertises_our_address_is_told_of(option: Mac | None) -> None:
+    heard = NdpPacket(
+        multicast_mac(ALL_NODES), THEIRS, ALL_NODES, ASKER, ADVERTISEMENT, OURS, flags=OVERRIDE, link_layer=option
+    )
+    assert responder(OURS).feed(FrameReceived(heard.encode()), 1.0) == [Conflict(OURS, THEIRS)]
+    assert responder(OURS + 1).feed(FrameReceived(heard.encode()), 1.0) == [Drop("not-ours")]
+
+
+tables = st.lists(st.frozensets(st.integers(0, 5).map(lambda n: OURS + (n % 3) + (n // 3 << 24))), max_size=8)
+
+
+@given(tables)
+def test_groups_are_joined_exactly_while_an_address_needs_them(changes: list[frozenset[int]]) -> None:
+    made, joined = NdpResponder(MINE, ME), set()
+    for table in changes:
+        for effect in made.feed(TableChanged(table), 0.0):
+            if isinstance(effect, JoinGroup):
+                assert effect.group not in joined
+                joined.add(effect.group)
+            elif isinstance(effect, LeaveGroup):
+                joined.remove(effect.group)
+        assert joined == {solicited_node(address) for address in table}

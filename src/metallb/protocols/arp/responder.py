@@ -1,5 +1,7 @@
 """Answers ARP requests on one interface and announces addresses there (spec/speaker.md 2.3, 2.4; RFC 826, RFC 5227).
 
+Whoever names one of the addresses as its own is told of (RFC 5227 2.4); what follows from that is decided elsewhere.
+
 Budget of an answer: decode, one set lookup, encode: under 10 us.
 """
 
@@ -10,6 +12,7 @@ from dataclasses import dataclass, field
 
 from metallb.protocols.announcing import (
     Bursts,
+    Conflict,
     Count,
     Drop,
     Effect,
@@ -59,9 +62,19 @@ class ArpResponder:
 
     def _answer(self, frame: bytes) -> list[Effect]:
         try:
-            request = decode(frame)
+            heard = decode(frame)
         except DecodeError as error:
             return [Drop(f"malformed-{error.code}")]
+        if heard.sender_mac == self.mac:
+            return [Drop("own")]
+        if heard.sender_ip not in self.table:
+            return self._reply(heard)
+        conflict = Conflict(heard.sender_ip, heard.sender_mac)
+        if heard.operation != REQUEST or heard.target_ip == heard.sender_ip:
+            return [conflict]  # it tells, it does not ask
+        return [conflict, *self._reply(heard)]
+
+    def _reply(self, request: ArpPacket) -> list[Effect]:
         if request.operation != REQUEST:
             return [Drop("not-a-request")]
         if request.destination not in (BROADCAST, self.mac):

@@ -3,16 +3,18 @@
 Source: spec/speaker.md 2.3, 2.4; RFC 4861 7.2.3, 7.2.4, 7.2.6; RFC 4862 5.4 (probes for duplicates are answered to all
 nodes, so that nobody can take an announced address). Solicited answers set the Override flag as RFC 4861 7.2.4 wants
 it for addresses that are neither anycast nor proxied; upstream leaves it clear, which delays a client's move to a new
-node.
+node. Whoever advertises one of the addresses is told of (RFC 4862 5.4.4); what follows from that is decided elsewhere.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from metallb.protocols.announcing import (
     Bursts,
+    Conflict,
     Count,
     Drop,
     Effect,
@@ -30,7 +32,6 @@ from metallb.protocols.ndp.packet import (
     ADVERTISEMENT,
     ALL_NODES,
     OVERRIDE,
-    SOLICITATION,
     SOLICITED,
     NdpPacket,
     decode,
@@ -50,6 +51,7 @@ class NdpResponder:
     link_local: int
     table: frozenset[int] = frozenset()
     _bursts: Bursts = field(init=False)
+    _users: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         """Nothing is announced yet."""
@@ -74,24 +76,35 @@ class NdpResponder:
 
     def _replace(self, event: TableChanged, now: float) -> list[Effect]:
         before, self.table = self.table, event.addresses
-        left, joined = _groups(before) - _groups(self.table), _groups(self.table) - _groups(before)
-        effects: list[Effect] = [LeaveGroup(group) for group in sorted(left)]
-        effects += [JoinGroup(group) for group in sorted(joined)]
-        return effects + self._bursts.follow(before, event, now)
+        return [*self._regroup(before), *self._bursts.follow(before, event, now)]
+
+    def _regroup(self, before: frozenset[int]) -> list[Effect]:
+        """Leaves groups that no address needs any more, joins those that one needs now."""
+        changes = Counter(map(solicited_node, self.table - before))
+        changes.subtract(map(solicited_node, before - self.table))
+        left, joined = [], []
+        for group, change in changes.items():
+            users, self._users[group] = self._users[group], self._users[group] + change
+            if self._users[group] == 0:
+                del self._users[group]
+                left += [group] if users else []
+            elif not users:
+                joined.append(group)
+        return [*map(LeaveGroup, sorted(left)), *map(JoinGroup, sorted(joined))]
 
     def _answer(self, frame: bytes) -> list[Effect]:
         try:
-            request = decode(frame)
+            heard = decode(frame)
         except DecodeError as error:
             return [Drop(f"malformed-{error.code}")]
-        if request.kind != SOLICITATION:
-            return [Drop("not-a-solicitation")]
-        if request.source == self.link_local:
+        if heard.source == self.link_local or heard.source_mac == self.mac:
             return [Drop("own")]
-        address = request.target
+        address = heard.target
         if address not in self.table:
             return [Drop("not-ours")]
-        return [Count(address, "requests_received"), Send(self._reply(request).encode(), address, "responses_sent")]
+        if heard.kind == ADVERTISEMENT:
+            return [Conflict(address, heard.link_layer or heard.source_mac)]
+        return [Count(address, "requests_received"), Send(self._reply(heard).encode(), address, "responses_sent")]
 
     def _reply(self, request: NdpPacket) -> NdpPacket:
         if request.source == 0:
@@ -114,7 +127,3 @@ class NdpResponder:
             flags=flags,
             link_layer=self.mac,
         )
-
-
-def _groups(table: Iterable[int]) -> frozenset[int]:
-    return frozenset(solicited_node(address) for address in table)
