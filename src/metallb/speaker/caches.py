@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec.json import Decoder
 
-from metallb.api.core import EndpointSlice, Node, Pod, Service
+from metallb.api.core import EndpointSlice, Node, OwnerReference, Pod, Service
 from metallb.api.net import Address, NodeName
 from metallb.kube.client import KubeClient
 from metallb.kube.informer import Informer
@@ -27,6 +27,7 @@ class Caches:
 
     def __init__(self, client: KubeClient, settings: SpeakerSettings) -> None:
         namespace, labels = settings.namespace, settings.ml_labels or DEFAULT_SPEAKER_LABELS
+        self._namespace = namespace
         self.services = Informer(client, SERVICES, decoder=Decoder(Service))
         self.slices = Informer(
             client, ENDPOINT_SLICES, decoder=Decoder(EndpointSlice), indexers={SLICES_BY_SERVICE: _services_of}
@@ -53,6 +54,11 @@ class Caches:
     def live(self) -> frozenset[NodeName]:
         """The nodes with a speaker that is ready, as the API says."""
         return frozenset(pod.spec.node_name for pod in self.pods.store.values() if pod.ready)
+
+    def owner(self, pod: str) -> OwnerReference | None:
+        """Our own Pod as owner of objects; None where it is not known."""
+        found = self.pods.store.get((self._namespace, pod))
+        return None if found is None else OwnerReference("v1", "Pod", pod, found.metadata.uid)
 
     def speakers(self) -> dict[str, Address]:
         """The nodes that should have a speaker, and where it listens."""

@@ -29,6 +29,7 @@ from metallb.kube.serving import HealthServer, MetricsServer
 from metallb.protocols.announcing import Counter
 from metallb.speaker.announcer import Announcer
 from metallb.speaker.caches import Caches, keys_of, node_matters
+from metallb.speaker.l2status import L2Statuses, Mine
 from metallb.speaker.presence import Presence
 from metallb.speaker.reconciler import Outlets, ServiceSpeaker, Settings, Stores
 from metallb.speaker.settings import SpeakerSettings
@@ -105,6 +106,12 @@ class Speaker:
         self._reconciled = outcomes_of(metrics, "service")
         self._speaker: ServiceSpeaker | None = None
         self._presence = Presence(settings, self._caches, self._announcer)
+        self._statuses = L2Statuses(
+            client,
+            Mine(settings.namespace, settings.node_name, lambda: self._caches.owner(settings.pod_name)),
+            self._announced_now,
+            outcomes_of(metrics, "servicel2status"),
+        )
         self._shown: dict[ServiceKey, list[tuple[str, str, str, str]]] = {}
 
     async def start(self, group: asyncio.TaskGroup) -> None:
@@ -160,6 +167,8 @@ class Speaker:
         async with asyncio.TaskGroup() as group:
             group.create_task(speaker.config.run(), name="config")
             group.create_task(speaker.services.run(), name="services")
+            await speaker.decided.wait()
+            group.create_task(self._statuses.run(), name="layer2 status")
 
     def _watch_interfaces(self, speaker: ServiceSpeaker) -> None:
         """Follows interfaces by the kernel's notices: a new one takes part at once."""
@@ -183,14 +192,18 @@ class Speaker:
 
     def _announced(self, service: Service, announcement: Announce) -> None:
         node, key = self._settings.node_name, service.key
-        self._withdrawn(key)
+        self._withdrawn(key)  # it may have had other addresses
         self._shown[key] = [(str(key), "layer2", node, str(address)) for address in announcement.addresses]
         for labels in self._shown[key]:
             self._metrics.set(m.ANNOUNCED, 1, *labels)
         message = f'announcing from node "{node}" with protocol "layer2"'
         self._recorder.event(reference(SERVICES, service.metadata), "Normal", "nodeAssigned", message)
 
+    def _announced_now(self, key: ServiceKey) -> Announce | None:
+        return self._announcer.announced.get(key)
+
     def _withdrawn(self, key: ServiceKey) -> None:
+        self._statuses.review(key)
         for labels in self._shown.pop(key, []):
             self._metrics.remove(m.ANNOUNCED, *labels)
 

@@ -6,6 +6,7 @@ An API outage changes nothing: caches keep what they have.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -88,7 +89,11 @@ class Announcements:
 
 
 class ServiceSpeaker:
-    """The queues of one speaker: run `services` and `config`."""
+    """The queues of one speaker: run `services` and `config`.
+
+    Attributes:
+        decided: set once there was a configuration, and a decision by it about every Service.
+    """
 
     def __init__(
         self,
@@ -100,6 +105,7 @@ class ServiceSpeaker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = Announcements()
+        self.decided = asyncio.Event()
         self.services: Reconciler[Key] = Reconciler("service", self._service, observe=outlets.observe)
         self.config: Reconciler[str] = Reconciler("config", self._config)
         self._settings = settings
@@ -141,6 +147,8 @@ class ServiceSpeaker:
         self._outlets.config_loaded()
         if before is None or before.pools != config.pools:
             self.review_all()
+        if before is None:
+            self.when_decided(self.decided.set)
         return Done()
 
     async def _service(self, raw: Key) -> Outcome:
