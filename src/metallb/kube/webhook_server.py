@@ -27,6 +27,9 @@ from metallb.telemetry import logs
 BODY_LIMIT: Final = 8 << 20
 """The largest review we take, in bytes: the API server takes requests of 3 MiB, and a review may hold old and new."""
 
+READ_S: Final = 10.0
+"""How long a body may take to arrive, in seconds; the API server sends it in one go and waits 30 s at most."""
+
 Answer = Callable[[bytes], Awaitable[bytes]]
 """Gives the answer to a review; raises `ReviewError` where there is no answering it."""
 
@@ -50,6 +53,7 @@ class WebhookServer(Server):
         tls: TlsSettings,
         host: str | None = None,
         limit: int = BODY_LIMIT,
+        read_s: float = READ_S,
     ) -> None:
         """Does not listen yet.
 
@@ -59,6 +63,7 @@ class WebhookServer(Server):
             tls: versions and ciphers.
             host: address; None: all.
             limit: of a request's body, in bytes.
+            read_s: how long it may take to arrive.
         """
         entry = tls.server_context()
         entry.sni_callback = self._choose
@@ -67,6 +72,7 @@ class WebhookServer(Server):
         self._answers = dict(answers)
         self._settings = tls
         self._limit = limit
+        self._read_s = read_s
         self._current: ssl.SSLContext | None = None
         self._certified = asyncio.Event()
 
@@ -109,16 +115,23 @@ class WebhookServer(Server):
             return web.Response(status=404, text="no webhook here")
         if request.method != "POST":
             return web.Response(status=405, text="method not allowed", headers={"Allow": "POST"})
-        body = await self._read(request)
+        try:
+            async with asyncio.timeout(self._read_s):
+                body = await self._read(request)
+        except TimeoutError:
+            return web.Response(status=408, text="the body does not arrive", headers={"Connection": "close"})
         if body is None:
             return web.Response(status=413, text=f"more than {self._limit} bytes", headers={"Connection": "close"})
+        return await self._answer(answer, request.path, body)
+
+    async def _answer(self, answer: Answer, path: str, body: bytes) -> web.StreamResponse:
         try:
             return web.Response(body=await answer(body), content_type=_JSON)
         except ReviewError as error:
-            _log.warn("a request is no review", path=request.path, error=str(error))
+            _log.warn("a request is no review", path=path, error=str(error))
             return web.Response(status=400, text=str(error))
         except Exception as error:  # noqa: BLE001  # one request's mistake must not close the connection of others
-            _log.error("unexpected", path=request.path, error=error, traceback=True)
+            _log.error("unexpected", path=path, error=error, traceback=True)
             return web.Response(status=500, text="internal error")
 
     async def _read(self, request: web.BaseRequest) -> bytes | None:

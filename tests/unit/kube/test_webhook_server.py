@@ -60,9 +60,9 @@ async def running(server: WebhookServer) -> AsyncIterator[str]:
         await asyncio.wait({task})
 
 
-def server_of(*, limit: int = 1000) -> WebhookServer:
+def server_of(*, limit: int = 1000, read_s: float = 5.0) -> WebhookServer:
     answers = {"/echo": echo, "/refuse": refuse, "/fail": fail}
-    return WebhookServer(answers, port=0, host="127.0.0.1", tls=TlsSettings(), limit=limit)
+    return WebhookServer(answers, port=0, host="127.0.0.1", tls=TlsSettings(), limit=limit, read_s=read_s)
 
 
 async def post(
@@ -104,6 +104,20 @@ async def test_a_body_that_is_too_large_is_refused_however_it_is_sent(authoritie
         assert (await post(session, f"{url}/echo", tls, b"x" * 1001))[0] == 413
         assert (await post(session, f"{url}/echo", tls, chunks()))[0] == 413
         assert await post(session, f"{url}/echo", tls) == (200, "{}")
+
+
+async def test_a_body_that_does_not_arrive_is_not_waited_for(authorities: tuple[Signer, Signer]) -> None:
+    enough = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"{"
+        await enough.wait()
+
+    server = server_of(read_s=0.05)
+    server.use(pair_of(authorities[0]))
+    async with running(server) as url, aiohttp.ClientSession() as session:
+        assert (await post(session, f"{url}/echo", trusting(authorities[0]), slow()))[0] == 408
+        enough.set()
 
 
 async def test_nothing_listens_before_there_is_a_certificate(authorities: tuple[Signer, Signer]) -> None:
