@@ -46,8 +46,8 @@ async def installed(name: str) -> AsyncIterator[Lab]:
     os.chdir(ROOT)
     async with Lab.running(name=name, options=Options()) as lab:
         await lab.kubectl("apply", "-k", "manifests")
-        webhooks = "deployment/metallb-operator-webhook-server"
-        await lab.kubectl("rollout", "status", "-n", NAMESPACE, webhooks, "--timeout=60s")
+        for each in ("metallb-operator-webhook-server", "metallb-operator-controller-manager"):
+            await lab.kubectl("rollout", "status", "-n", NAMESPACE, f"deployment/{each}", "--timeout=60s")
         await lab.kubectl("apply", "-f", "-", stdin=METALLB)
         await lab.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
         await lab.kubectl("apply", "-f", "-", stdin=ADVERTISEMENT)

@@ -183,8 +183,8 @@ def apart(work: Coroutine[Any, Any, None]) -> None:
 async def prepare(cluster: Cluster) -> None:
     await cluster.kubectl("apply", "-k", str(ROOT / "manifests"))
     # From here on the API asks the webhooks about every resource of the configuration.
-    webhooks = "deployment/metallb-operator-webhook-server"
-    await cluster.kubectl("rollout", "status", "-n", NAMESPACE, webhooks, "--timeout=60s")
+    for server in ("metallb-operator-webhook-server", "metallb-operator-controller-manager"):
+        await cluster.kubectl("rollout", "status", "-n", NAMESPACE, f"deployment/{server}", "--timeout=60s")
     await cluster.apply(METALLB)
     await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
     await cluster.apply(POOL, ADVERTISEMENT, cluster.web("web"))

@@ -17,6 +17,12 @@ async def speaker_nodes(cluster: Any) -> set[str]:
     return {pod["spec"].get("nodeName", "") for pod in pods if "deletionTimestamp" not in pod["metadata"]}
 
 
+async def operator_is_back(cluster: Any) -> None:
+    """It does not tolerate the taint: until it runs elsewhere nobody checks MetalLB resources, and none is taken."""
+    operator = "deployment/metallb-operator-controller-manager"
+    await cluster.kubectl("rollout", "status", "-n", NAMESPACE, operator, "--timeout=60s")
+
+
 async def test_speakers_follow_node_selector_and_tolerations(cluster: Any) -> None:
     workers = {node.name for node in cluster.lab.cluster.nodes if node.name.startswith("worker")}
     tainted = min(workers)
@@ -26,6 +32,7 @@ async def test_speakers_follow_node_selector_and_tolerations(cluster: Any) -> No
     }
     await cluster.kubectl("taint", "nodes", tainted, "Example=:NoExecute")
     try:
+        await operator_is_back(cluster)
         await cluster.kubectl(
             "patch", "metallb", "-n", NAMESPACE, "metallb", "--type=merge", "-p", json.dumps({"spec": spec})
         )
@@ -43,6 +50,7 @@ async def test_speakers_follow_node_selector_and_tolerations(cluster: Any) -> No
         assert await cluster.announcer(address) in workers
     finally:
         await cluster.kubectl("taint", "nodes", tainted, "Example:NoExecute-")
+        await operator_is_back(cluster)
         gone = {"spec": {"nodeSelector": None, "speakerTolerations": None}}
         await cluster.kubectl("patch", "metallb", "-n", NAMESPACE, "metallb", "--type=merge", "-p", json.dumps(gone))
         await cluster.kubectl("delete", "service", "w4a", "--ignore-not-found")

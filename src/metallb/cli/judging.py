@@ -28,6 +28,8 @@ from metallb.config.together import Resource
 from metallb.config.warnings import foresee
 from metallb.operator.backend import refusal
 from metallb.operator.conditions import NAME, wrong_name
+from metallb.operator.validation import errors
+from metallb.operator.warnings import ineffective
 
 Objects = dict[ObjectName, Any]
 """By name; each is of the model of its kind."""
@@ -100,11 +102,14 @@ def _installation(written: Written) -> Iterator[Finding]:
     if written.name.name != NAME:
         rule = wrong_name(written.name.name).message
         yield finding("error", rule, document=written.document, object_name=written.name, field="metadata.name")
+    for error in errors(written.resource):
+        yield of_error(error, written.document, "error")
     told = refusal(written.resource.spec)
     if told is not None:
-        severity: Severity = "error" if told.reason == "InvalidBackend" else "warning"
         rule = told.message.removeprefix("spec.bgpBackend: ")
-        yield finding(severity, rule, document=written.document, object_name=written.name, field="spec.bgpBackend")
+        yield finding("warning", rule, document=written.document, object_name=written.name, field="spec.bgpBackend")
+    for warning in ineffective(written.resource.spec):
+        yield finding("warning", warning, document=written.document, object_name=written.name)
 
 
 def _without_twins(alone: Iterable[Finding], together: list[Finding]) -> list[Finding]:

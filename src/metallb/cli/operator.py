@@ -12,9 +12,7 @@ from metallb.kube.tls import TlsSettings
 from metallb.operator.settings import OperatorSettings
 from metallb.telemetry.logs import LEVELS
 
-_WEBHOOKS: Final = "webhooks are not served yet"
 _FRR: Final = "the FRR backends are not there yet"
-_MONITORING: Final = "monitors are not deployed yet"
 _VERSION: Final = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 
 FLAGS: Final = (
@@ -31,24 +29,24 @@ FLAGS: Final = (
         "Don't manage the webhook's certificate.",
         "false",
         "switch",
-        inert=_WEBHOOKS,
-        settled=("true",),
     ),
-    Flag("cert-dir", "Folder of the mounted certificate.", "/tmp/k8s-webhook-server/serving-certs", inert=_WEBHOOKS),  # noqa: S108  # the path is the contract
-    Flag(
-        "cert-service-name",
-        "Host part of the certificate's name.",
-        "metallb-operator-webhook-service",
-        inert=_WEBHOOKS,
-    ),
+    Flag("cert-dir", "Folder of a certificate that others keep.", "/tmp/k8s-webhook-server/serving-certs"),  # noqa: S108  # the path is the contract
+    Flag("cert-service-name", "Host part of the certificate's name.", "metallb-operator-webhook-service"),
     Flag("port", "Port of the readiness probe.", "8080", "port"),
-    Flag("webhook-http2", "HTTP/2 on the webhook's port.", "false", "switch", inert=_WEBHOOKS, settled=("false",)),
+    Flag(
+        "webhook-http2",
+        "HTTP/2 on the webhook's port.",
+        "false",
+        "switch",
+        inert="webhooks speak HTTP/1.1, which every API server takes",
+        settled=("false",),
+    ),
     Flag(
         "external-metallb-webhook-server",
         "Restart the webhook server's pods at start.",
         "false",
         "switch",
-        inert=_WEBHOOKS,
+        inert="the webhook server's TLS settings stand in its own Deployment",
         settled=("false",),
     ),
     Flag("log-level", f"One of {', '.join(LEVELS)}.", "info"),
@@ -65,22 +63,8 @@ FLAGS: Final = (
     Flag("", "Metrics of its FRR.", "9141", "port", "frrk8s_frr_https_metrics_port", "FRRK8S_FRR_HTTPS_METRICS_PORT"),
     Flag("", "Unused.", "7572", "port", "frrk8s_metrics_port", "FRRK8S_METRICS_PORT"),
     Flag("", "Unused.", "7573", "port", "frrk8s_frr_metrics_port", "FRRK8S_FRR_METRICS_PORT"),
-    Flag(
-        "",
-        "Deploy PodMonitors.",
-        field="deploy_pod_monitors",
-        env="DEPLOY_PODMONITORS",
-        inert=_MONITORING,
-        settled=("false",),
-    ),
-    Flag(
-        "",
-        "Deploy ServiceMonitors.",
-        field="deploy_service_monitors",
-        env="DEPLOY_SERVICEMONITORS",
-        inert=_MONITORING,
-        settled=("false",),
-    ),
+    Flag("", "Deploy PodMonitors and alerts.", field="deploy_pod_monitors", env="DEPLOY_PODMONITORS"),
+    Flag("", "Deploy ServiceMonitors and alerts.", field="deploy_service_monitors", env="DEPLOY_SERVICEMONITORS"),
     Flag("", "No NetworkPolicy.", field="disable_network_policies", env="DISABLE_NETWORK_POLICIES"),
     Flag("", "Where FRR-K8s runs.", field="frrk8s_external_namespace", env="FRRK8S_EXTERNAL_NAMESPACE"),
     Flag(
@@ -95,6 +79,7 @@ FLAGS: Final = (
     Flag("", "Handed on to the operands.", field="tls_cipher_suites", env="TLS_CIPHER_SUITES"),
     Flag("", "Handed on to the operands.", field="tls_curve_preferences", env="TLS_CURVE_PREFERENCES"),
     Flag("", "Handed on to the operands.", field="tls_min_version", env="TLS_MIN_VERSION"),
+    Flag("", "Of the API server, beside 443 and 6443.", "0", "port", "api_server_port", "API_SERVER_PORT"),
 )
 
 _ONLY_TRUE: Final = (

@@ -82,6 +82,11 @@ SELF_SUBJECT_ACCESS_REVIEWS: Final = Resource(
 )
 SERVICE_MONITORS: Final = Resource("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")
 POD_MONITORS: Final = Resource("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor")
+PROMETHEUS_RULES: Final = Resource("monitoring.coreos.com", "v1", "prometheusrules", "PrometheusRule")
+SECURITY_CONTEXT_CONSTRAINTS: Final = Resource(
+    "security.openshift.io", "v1", "securitycontextconstraints", "SecurityContextConstraints", namespaced=False
+)
+API_SERVERS: Final = Resource("config.openshift.io", "v1", "apiservers", "APIServer", namespaced=False)
 
 METALLBS: Final = Resource(_METALLB, "v1beta1", "metallbs", "MetalLB")
 IP_ADDRESS_POOLS: Final = Resource(_METALLB, "v1beta1", "ipaddresspools", "IPAddressPool")

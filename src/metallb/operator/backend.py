@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from metallb.api.v1beta1 import MetalLBSpec
 from metallb.operator.conditions import Degraded
+from metallb.operator.validation import BACKENDS
 
 DEFAULT_BACKEND: Final = "native"
 """What an empty `spec.bgpBackend` means; upstream's default is `frr`."""
 
 DEPLOYABLE: Final = frozenset({"native"})
-KNOWN: Final = ("native", "frr", "frr-k8s", "frr-k8s-external")
 
 
 def backend_of(spec: MetalLBSpec) -> str:
@@ -19,14 +20,12 @@ def backend_of(spec: MetalLBSpec) -> str:
     return spec.bgp_backend or DEFAULT_BACKEND
 
 
-def refusal(spec: MetalLBSpec) -> Degraded | None:
-    """Why the backend can't be deployed; None where it can."""
+def refusal(spec: MetalLBSpec, deployable: Collection[str] = DEPLOYABLE) -> Degraded | None:
+    """Why the backend can't be deployed by this version; None where it can, and for what is no backend at all."""
     backend = backend_of(spec)
-    if backend in DEPLOYABLE:
+    if backend in deployable or backend not in BACKENDS:
         return None
-    if backend in KNOWN:
-        return Degraded(
-            "BackendNotSupported",
-            f"spec.bgpBackend: {backend!r} is not in this version: use 'native' or leave it empty; what runs goes on",
-        )
-    return Degraded("InvalidBackend", f"spec.bgpBackend: {backend!r} must be one of {', '.join(KNOWN)}")
+    return Degraded(
+        "BackendNotSupported",
+        f"spec.bgpBackend: {backend!r} is not in this version: use 'native' or leave it empty; what runs goes on",
+    )

@@ -6,16 +6,19 @@ moves only when a status does, and `observedGeneration` is set.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from metallb.api.core import Condition, Model
+from metallb.operator.pods import Troubles
 
 TYPES = ("Available", "Upgradeable", "Progressing", "Degraded")
 NAME = "metallb"
+NO_TROUBLES: Final = Troubles()
 NO_SPEAKERS = (
     "DaemonSet speaker: no node is left for it, so no address is announced: "
     "look at spec.nodeSelector, spec.speakerTolerations and the labels and taints of the nodes"
@@ -67,15 +70,24 @@ def wrong_name(name: str) -> Degraded:
 
 
 def readiness(
-    speaker: tuple[int, WorkloadStatus] | None, controller: tuple[int, int, WorkloadStatus] | None
-) -> Available | Progressing:
+    speaker: tuple[int, WorkloadStatus] | None,
+    controller: tuple[int, int, WorkloadStatus] | None,
+    troubles: Troubles = NO_TROUBLES,
+    now: dt.datetime | None = None,
+) -> State:
     """From the DaemonSet (generation, status) and the Deployment (generation, spec.replicas, status).
 
-    None stands for one that is not seen yet as it was applied.
+    Args:
+        speaker: None: it is not seen yet as it was applied.
+        controller: the same.
+        troubles: what keeps their pods from running.
+        now: to tell what is stuck from what may yet come; None: nothing is stuck.
     """
     waiting = [text for text in (_speaker(speaker), _controller(controller)) if text]
     if waiting:
-        return Progressing("; ".join(waiting))
+        text = "; ".join([*waiting, *filter(None, [str(troubles)])])
+        stuck = troubles.stuck(now) if now is not None else None
+        return Degraded(stuck.reason, text) if stuck is not None else Progressing(text)
     idle = speaker is not None and speaker[1].desired_number_scheduled == 0
     return Available(NO_SPEAKERS if idle else "")
 

@@ -1,4 +1,4 @@
-"""The operator's wiring: caches, leadership, queue, health. One place to look for what is connected to what."""
+"""The operator's wiring: caches, leadership, queue, webhook, health. One place to see what is connected to what."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import secrets
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Final
 
 from msgspec.json import Decoder
 
@@ -16,17 +17,44 @@ from metallb.kube import daemon
 from metallb.kube.apply import StatusWriter
 from metallb.kube.client import KubeClient
 from metallb.kube.credentials import find
+from metallb.kube.errors import ForbiddenError, NotFoundError
 from metallb.kube.events import Recorder, reference, second_time
 from metallb.kube.informer import Informer
+from metallb.kube.inputs import Inputs
 from metallb.kube.lease import Leadership
 from metallb.kube.objects import Bare, K, Key, key_of
-from metallb.kube.resources import CONFIG_MAPS, DAEMON_SETS, DEPLOYMENTS, METALLBS, NETWORK_POLICIES, Resource
+from metallb.kube.resources import (
+    CONFIG_MAPS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    METALLBS,
+    NETWORK_POLICIES,
+    POD_MONITORS,
+    PODS,
+    PROMETHEUS_RULES,
+    SECRETS,
+    SECURITY_CONTEXT_CONSTRAINTS,
+    SERVICE_MONITORS,
+    SERVICES,
+    VALIDATING_WEBHOOK_CONFIGURATIONS,
+    Resource,
+)
 from metallb.kube.serving import HealthServer
-from metallb.operator.operands import Installation
+from metallb.kube.tls import TlsSettings
+from metallb.operator import discovery
+from metallb.operator.backend import DEPLOYABLE
+from metallb.operator.failover import Suspect
+from metallb.operator.installation import Installation, Monitors
+from metallb.operator.pods import OperandPod
 from metallb.operator.reconciler import MANAGED, MetalLBOperator, Outlets, Stores, Workload
 from metallb.operator.settings import OperatorSettings
+from metallb.operator.webhooks import Webhook
 
-LEASE = "metallb.io.metallboperator"
+LEASE: Final = "metallb.io.metallboperator"
+OPERAND_PODS: Final = "component in (controller, speaker)"
+"""Label selector of the pods that run MetalLB."""
+
+_MONITORS: Final = {"service": SERVICE_MONITORS, "pod": POD_MONITORS}
 
 
 def run(settings: OperatorSettings) -> int:
@@ -37,9 +65,18 @@ def run(settings: OperatorSettings) -> int:
 async def main(settings: OperatorSettings) -> None:
     """Everything the operator does, until cancelled."""
     client = KubeClient(find(os.environ, home=Path.home()), agent="metallb-operator", field_manager="metallb-operator")
-    replica = Replica(client, settings)
-    health = HealthServer(port=settings.port, ready=replica.ready)
+    parts: list[Replica | Webhook] = []
+    health = HealthServer(port=settings.port, ready=lambda: bool(parts) and all(part.ready for part in parts))
     async with client, health, asyncio.TaskGroup() as group:
+        openshift = await discovery.on_openshift(client)
+        if openshift:
+            profile = await discovery.profile(client)
+            settings = discovery.with_profile(settings, profile)
+            group.create_task(discovery.until_profile_changes(client, profile), name="TLS profile")
+        webhook = Webhook(client, settings, tls_of(settings))
+        replica = Replica(client, settings, installation_of(settings, openshift=openshift))
+        parts += (replica, webhook)
+        webhook.start(group)
         replica.start(group)
         if not settings.enable_leader_election:
             await replica.lead()
@@ -52,50 +89,56 @@ async def main(settings: OperatorSettings) -> None:
 class Replica:
     """One operator process: its caches are warm, whether it leads or stands by."""
 
-    def __init__(self, client: KubeClient, settings: OperatorSettings) -> None:
+    def __init__(self, client: KubeClient, settings: OperatorSettings, installation: Installation) -> None:
         self._client = client
-        self._installation = installation_of(settings)
+        self._installation = installation
         namespace = settings.namespace
         self._metallbs = Informer(client, METALLBS, decoder=Decoder(MetalLB), namespace=namespace)
-        self._daemon_sets = _owned(client, DAEMON_SETS, namespace, Workload)
-        self._deployments = _owned(client, DEPLOYMENTS, namespace, Workload)
-        self._config_maps = _owned(client, CONFIG_MAPS, namespace, Bare)
-        self._network_policies = _owned(client, NETWORK_POLICIES, namespace, Bare)
+        self._workloads = {each: _owned(client, each, namespace, Workload) for each in (DAEMON_SETS, DEPLOYMENTS)}
+        self._others = {each: _owned(client, each, namespace, Bare) for each in kinds_of(installation)}
+        self._pods = Informer(
+            client, PODS, decoder=Decoder(OperandPod), namespace=namespace, label_selector=OPERAND_PODS
+        )
+        self._suspects = {each: Informer(client, each, decoder=Decoder(Suspect)) for each in (DAEMON_SETS, DEPLOYMENTS)}
+        self._inputs = Inputs(
+            [self._metallbs, *self._workloads.values()], [*self._others.values(), self._pods, *self._suspects.values()]
+        )
+        self._known = asyncio.Event()
         self._recorder = Recorder(client, component="metallb-operator")
         self._active: MetalLBOperator | None = None
+        self._stores = Stores(
+            self._metallbs.store,
+            {kind: each.store for kind, each in self._workloads.items()},
+            {},
+            self._pods.store,
+            {kind: each.store for kind, each in self._suspects.items()},
+        )
 
+    @property
     def ready(self) -> bool:
         """Whether the caches are complete: before that nothing can be decided."""
-        return all(event.is_set() for event in self._synced())
+        return self._known.is_set()
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Follows the API from now on."""
         group.create_task(self._recorder.run(), name="events")
-        group.create_task(self._metallbs.run(), name="informer metallbs")
-        group.create_task(self._daemon_sets.run(), name="informer daemonsets")
-        group.create_task(self._deployments.run(), name="informer deployments")
-        group.create_task(self._config_maps.run(), name="informer configmaps")
-        group.create_task(self._network_policies.run(), name="informer networkpolicies")
+        self._inputs.watch_health(self._health_changed)
         self._metallbs.subscribe(self._changed)
-        self._daemon_sets.subscribe(self._owned_changed)
-        self._deployments.subscribe(self._owned_changed)
-        self._config_maps.subscribe(self._owned_changed)
-        self._network_policies.subscribe(self._owned_changed)
+        made: tuple[Informer[Any], ...] = (*self._workloads.values(), *self._others.values(), self._pods)
+        for each in made:
+            each.subscribe(self._review)
+        for suspects in self._suspects.values():
+            suspects.subscribe(self._review, when=lambda change: _is_suspicious(change.before, change.after))
+        self._inputs.start(group)
+        group.create_task(self._settle(), name="caches")
 
     async def lead(self) -> None:
         """The work of the replica that leads, until cancelled."""
-        for event in self._synced():
-            await event.wait()
-        stores = Stores(
-            self._metallbs.store,
-            self._daemon_sets.store,
-            self._deployments.store,
-            self._config_maps.store,
-            self._network_policies.store,
-        )
+        await self._known.wait()
         writer = StatusWriter(self._client, METALLBS)
         outlets = Outlets(warn=self._warn, now=lambda: second_time(time.time()))
-        self._active = MetalLBOperator(self._client, self._installation, stores, writer, outlets)
+        self._active = MetalLBOperator(self._client, self._installation, self._stores, writer, outlets)
+        self._active.review()  # also without a resource: something may be left of one that is gone
         for resource in self._metallbs.store:
             self._active.queue.add(key_of(resource))
         try:
@@ -103,20 +146,27 @@ class Replica:
         finally:
             self._active = None
 
-    def _synced(self) -> tuple[asyncio.Event, ...]:
-        return (
-            self._metallbs.synced,
-            self._daemon_sets.synced,
-            self._deployments.synced,
-            self._config_maps.synced,
-            self._network_policies.synced,
-        )
+    async def _settle(self) -> None:
+        await self._inputs.ready()
+        self._health_changed()
+        self._known.set()
+
+    def _health_changed(self) -> None:
+        """Kinds come and go with their definitions."""
+        others: dict[Resource, Any] = {kind: each.store for kind, each in self._others.items() if _is_served(each)}
+        if others.keys() != self._stores.others.keys():
+            self._stores = Stores(
+                self._stores.metallbs, self._stores.workloads, others, self._stores.pods, self._stores.suspects
+            )
+            if self._active is not None:
+                self._active.stores = self._stores
+                self._active.review()
 
     def _changed(self, key: Key) -> None:
         if self._active is not None:
             self._active.queue.add(key)
 
-    def _owned_changed(self, _key: Key) -> None:
+    def _review(self, _key: Key) -> None:
         if self._active is not None:
             self._active.review()
 
@@ -124,22 +174,60 @@ class Replica:
         self._recorder.event(reference(METALLBS, resource.metadata), "Warning", reason, message)
 
 
+def _is_suspicious(before: Suspect | None, after: Suspect | None) -> bool:
+    return any(each is not None and each.is_failover for each in (before, after))
+
+
+def _is_served(informer: Informer[Any]) -> bool:
+    return informer.synced.is_set() and not isinstance(informer.error, (NotFoundError, ForbiddenError))
+
+
+def kinds_of(installation: Installation) -> tuple[Resource, ...]:
+    """The kinds, beside workloads, of which the operator makes objects."""
+    kinds = [CONFIG_MAPS, NETWORK_POLICIES]
+    if installation.monitors:
+        kinds += [SERVICES, PROMETHEUS_RULES, _MONITORS[installation.monitors]]
+    if installation.openshift:
+        kinds.append(SECURITY_CONTEXT_CONSTRAINTS)
+    if "frr-k8s" in DEPLOYABLE:
+        kinds += [SECRETS, VALIDATING_WEBHOOK_CONFIGURATIONS]
+        kinds += [] if SERVICES in kinds else [SERVICES]
+    return tuple(kinds)
+
+
 def _owned(client: KubeClient, resource: Resource, namespace: str, kept: type[K]) -> Informer[K]:
     """A cache of what the operator made of one kind."""
-    return Informer(client, resource, decoder=Decoder(kept), namespace=namespace, label_selector=MANAGED)
+    where = namespace if resource.namespaced else ""
+    return Informer(client, resource, decoder=Decoder(kept), namespace=where, label_selector=MANAGED)
 
 
-def installation_of(settings: OperatorSettings) -> Installation:
+def tls_of(settings: OperatorSettings) -> TlsSettings:
+    """Of the operator's own webhook; suites are for versions before 1.3."""
+    ciphers = "" if settings.tls_min_version in {"", "VersionTLS13"} else settings.tls_cipher_suites
+    return TlsSettings.parse(settings.tls_min_version, ciphers, settings.tls_curve_preferences)
+
+
+def installation_of(settings: OperatorSettings, *, openshift: bool = False) -> Installation:
     """What rendering has to know of the settings."""
+    monitors: Monitors = "service" if settings.deploy_service_monitors else ""
     return Installation(
         namespace=settings.namespace,
         controller_image=settings.controller_image,
         speaker_image=settings.speaker_image,
         version=f"v{version('metallb')}",
+        frr_image=settings.frr_image,
+        frrk8s_image=settings.frrk8s_image,
         metrics_port=settings.metrics_port,
         liveness_port=settings.operand_liveness_port,
         memberlist_port=settings.member_list_bind_port,
+        frr_metrics_port=settings.frr_metrics_port,
+        frrk8s_metrics_port=settings.frrk8s_https_metrics_port,
+        frrk8s_frr_metrics_port=settings.frrk8s_frr_https_metrics_port,
+        frrk8s_namespace=settings.frrk8s_external_namespace,
+        api_ports=tuple(sorted({443, 6443, settings.api_server_port} - {0})),
         network_policies=not settings.disable_network_policies,
+        monitors="pod" if settings.deploy_pod_monitors else monitors,
+        openshift=openshift,
         tls_cipher_suites=settings.tls_cipher_suites,
         tls_curve_preferences=settings.tls_curve_preferences,
         tls_min_version=settings.tls_min_version,

@@ -5,27 +5,22 @@ Applies what the resource stands for and removes what it stands for no more; for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import datetime as dt
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from metallb.api.core import Model, ObjectMeta
 from metallb.api.v1beta1 import MetalLB
 from metallb.kube.apply import StatusWriter, apply_object
 from metallb.kube.client import KubeClient
-from metallb.kube.errors import ApiError, NotFoundError
+from metallb.kube.errors import ApiError, ConflictError, ForbiddenError, InvalidError, NotFoundError
 from metallb.kube.objects import Bare, Key
-from metallb.kube.reconciler import Done, Failed, Outcome, Reconciler
-from metallb.kube.resources import (
-    CONFIG_MAPS,
-    DAEMON_SETS,
-    DEPLOYMENTS,
-    NETWORK_POLICIES,
-    Resource,
-    resource_of,
-)
+from metallb.kube.reconciler import Again, Done, Failed, Outcome, Reconciler
+from metallb.kube.resources import DAEMON_SETS, DEPLOYMENTS, Resource, resource_of
 from metallb.kube.store import Store
-from metallb.operator import backend
+from metallb.operator import backend, failover
 from metallb.operator.conditions import (
     NAME,
     Available,
@@ -38,13 +33,20 @@ from metallb.operator.conditions import (
     written,
     wrong_name,
 )
-from metallb.operator.operands import CONTROLLER, SPEAKER, Installation, Object, render
+from metallb.operator.failover import Suspect
+from metallb.operator.installation import Installation
+from metallb.operator.operands import CONTROLLER, NAMESPACE_LABEL, SPEAKER, render
+from metallb.operator.parts import Object
+from metallb.operator.pods import OperandPod, troubles
+from metallb.operator.validation import errors
 from metallb.telemetry import logs
 
 MANAGED = "app.kubernetes.io/managed-by=metallb-operator"
 """Label selector of everything that the operator makes."""
 
 FAILED = "FailedToSyncMetalLBResources"
+INVALID = "InvalidMetalLBResource"
+FAILOVER = "IPFailoverPresent"
 
 _log = logs.logger(op="reconcile")
 
@@ -65,22 +67,29 @@ class Workload(Model, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The resource, and what is there of what it stands for."""
+    """The resource, and what is there of what it stands for.
+
+    Attributes:
+        metallbs: the resources.
+        workloads: Deployments and DaemonSets that the operator made.
+        others: what else it made, by kind; kinds that the cluster does not have are left out.
+        pods: of MetalLB.
+        suspects: Deployments and DaemonSets of everybody: one may be an IP failover.
+    """
 
     metallbs: Store[MetalLB]
-    daemon_sets: Store[Workload]
-    deployments: Store[Workload]
-    config_maps: Store[Bare]
-    network_policies: Store[Bare]
+    workloads: Mapping[Resource, Store[Workload]]
+    others: Mapping[Resource, Store[Bare]]
+    pods: Store[OperandPod]
+    suspects: Mapping[Resource, Store[Suspect]]
 
-    def owned(self) -> Iterable[tuple[Resource, Store[Workload] | Store[Bare]]]:
+    def owned(self) -> Iterator[tuple[Resource, Store[Workload] | Store[Bare]]]:
         """The stores of kinds that the operator makes."""
-        return (
-            (DAEMON_SETS, self.daemon_sets),
-            (DEPLOYMENTS, self.deployments),
-            (CONFIG_MAPS, self.config_maps),
-            (NETWORK_POLICIES, self.network_policies),
-        )
+        return chain(self.workloads.items(), self.others.items())
+
+    def kinds(self) -> frozenset[Resource]:
+        """The kinds that the cluster has and the operator may make."""
+        return frozenset(kind for kind, _ in self.owned())
 
 
 @dataclass(slots=True)
@@ -99,6 +108,18 @@ class Outlets:
     now: Callable[[], str]
 
 
+class SyncError(Exception):
+    """Objects that could not be applied: each with the API server's answer.
+
+    Attributes:
+        first: the first answer; how soon to try again is up to it.
+    """
+
+    def __init__(self, found: Sequence[tuple[str, ApiError]]) -> None:
+        super().__init__("; ".join(f"{what}: {error}" for what, error in found))
+        self.first = found[0][1]
+
+
 @dataclass(slots=True)
 class MetalLBOperator:
     """The work of the replica that leads: run `queue`."""
@@ -108,50 +129,108 @@ class MetalLBOperator:
     stores: Stores
     writer: StatusWriter
     outlets: Outlets
+    deployable: Collection[str] = backend.DEPLOYABLE
     queue: Reconciler[Key] = field(init=False)
     _applied: dict[tuple[str, str], Applied] = field(default_factory=dict)
+    _missing: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Nothing is due yet."""
         self.queue = Reconciler("metallb", self._reconcile)
 
     def review(self, *_cause: object) -> None:
-        """Something that the operator made has changed."""
+        """Something that the operator made, or that it looks at, has changed."""
         self.queue.add(Key(self.installation.namespace, NAME))
 
     async def _reconcile(self, key: Key) -> Outcome:
         resource = self.stores.metallbs.get(key)
-        if resource is None:
-            # Garbage collection takes what it owned; a new resource of this name starts from nothing.
-            self._applied.clear()
-            return Done()
-        if resource.metadata.deletion_timestamp is not None:
-            # Deleted in the foreground: what it owns goes first, and must not be applied again while it does.
-            return Done()
-        if key.name != NAME:
-            await self._say(resource, wrong_name(key.name))
-            return Done()
-        refusal = backend.refusal(resource.spec)
+        if resource is None or resource.metadata.deletion_timestamp is not None:
+            return await self._gone(key, deleted=resource is None)
+        refusal = self._refusal(resource)
+        present = self._failover()
+        if refusal is None and present and not self._is_installed():
+            refusal = Degraded(FAILOVER, failover.message(present, installed=False))
         if refusal is not None:
             await self._say(resource, refusal)
             return Done()
         try:
             await self._sync(resource)
+        except SyncError as error:
+            await self._say(resource, Degraded(FAILED, str(error)))
+            return Failed(error.first)
         except ApiError as error:
             await self._say(resource, Degraded(FAILED, str(error)))
             return Failed(error)
-        await self._say(resource, self._readiness())
+        found = troubles(self.stores.pods)
+        now = dt.datetime.fromisoformat(self.outlets.now())
+        state = self._readiness(now)
+        if present:
+            state = Degraded(FAILOVER, failover.message(present, installed=True))
+        await self._say(resource, state)
+        soon = found.next_look(now)
+        return Done() if soon is None else Again(max(soon, 1.0))
+
+    async def _gone(self, key: Key, *, deleted: bool) -> Outcome:
+        """Garbage collection takes what is in the namespace; the rest has no owner and is ours to remove.
+
+        Nothing is applied again meanwhile: with a deletion in the foreground the objects go first.
+        """
+        if key.name != NAME:
+            return Done()
+        if deleted:
+            self._applied.clear()
+        await self._prune(frozenset(), None)
         return Done()
 
+    def _refusal(self, resource: MetalLB) -> Degraded | None:
+        """Why nothing is done for the resource as it is."""
+        if resource.metadata.name != NAME:
+            return wrong_name(resource.metadata.name)
+        broken = errors(resource, self.installation.frrk8s_namespace)
+        if broken:
+            return Degraded(INVALID, "; ".join(map(str, broken)) + "; what runs goes on")
+        return backend.refusal(resource.spec, self.deployable)
+
+    def _failover(self) -> tuple[str, ...]:
+        every = (failover.found(kind.kind, store) for kind, store in self.stores.suspects.items())
+        return tuple(chain.from_iterable(every))
+
+    def _is_installed(self) -> bool:
+        key = (self.installation.namespace, SPEAKER)
+        return self.stores.workloads[DAEMON_SETS].get(key) is not None
+
     async def _sync(self, resource: MetalLB) -> None:
-        wanted = render(resource, self.installation)
+        kinds = self.stores.kinds()
+        every = render(resource, self.installation)
+        wanted = [each for each in every if resource_of(each["apiVersion"], each["kind"]) in kinds]
+        self._note_missing(frozenset(each["kind"] for each in every) - {each["kind"] for each in wanted})
+        refused: list[tuple[str, ApiError]] = []
         for desired in wanted:
-            await self._apply(desired)
-        names = {(each["kind"], each["metadata"]["name"]) for each in wanted}
+            try:
+                await self._apply(desired)
+            except (ForbiddenError, InvalidError, NotFoundError) as error:
+                refused.append((f"could not apply {desired['kind']} {desired['metadata']['name']}", error))
+        if refused:
+            raise SyncError(refused)
+        await self._prune(frozenset((each["kind"], each["metadata"]["name"]) for each in wanted), resource)
+
+    def _note_missing(self, kinds: frozenset[str]) -> None:
+        """Kinds of others, such as a monitor's, may be installed later: what is of them is applied then."""
+        if kinds and kinds != self._missing:
+            _log.warn("the cluster does not have kinds that are asked for", event="kindsMissing", kinds=sorted(kinds))
+        self._missing = kinds
+
+    async def _prune(self, wanted: Collection[tuple[str, str]], resource: MetalLB | None) -> None:
+        """Removes what the operator made for this resource, or for none, and is not wanted."""
         for kind, store in self.stores.owned():
             for each in store.values():
-                if (kind.kind, each.metadata.name) not in names and _is_owned(each.metadata, resource):
-                    await self._delete(kind, each.metadata.name)
+                if (kind.kind, each.metadata.name) not in wanted and self._is_ours(kind, each.metadata, resource):
+                    await self._delete(kind, each.metadata)
+
+    def _is_ours(self, kind: Resource, metadata: ObjectMeta, resource: MetalLB | None) -> bool:
+        if not kind.namespaced:
+            return metadata.labels.get(NAMESPACE_LABEL) == self.installation.namespace
+        return resource is not None and _is_owned(metadata, resource)
 
     async def _apply(self, desired: Object) -> None:
         identity = (desired["kind"], desired["metadata"]["name"])
@@ -162,33 +241,36 @@ class MetalLBOperator:
         after = await apply_object(self.client, desired)
         self._applied[identity] = Applied(desired, _looks(after.metadata, desired["kind"]))
 
-    async def _delete(self, resource: Resource, name: str) -> None:
-        _log.info("removing what is not wanted any more", event="delete", kind=resource.kind, name=name)
+    async def _delete(self, resource: Resource, metadata: ObjectMeta) -> None:
+        _log.info("removing what is not wanted any more", event="delete", kind=resource.kind, name=metadata.name)
+        self._applied.pop((resource.kind, metadata.name), None)
         try:
-            await self.client.delete(resource, name, namespace=self.installation.namespace)
-        except NotFoundError:
+            await self.client.delete(resource, metadata.name, namespace=metadata.namespace, uid=metadata.uid)
+        except (NotFoundError, ConflictError):  # it is gone, or another one by now: the cache will tell
             return
 
     def _seen(self, desired: Object) -> tuple[object, ...]:
         """How the live object looks in the cache; nothing where it is not there."""
         wanted = resource_of(desired["apiVersion"], desired["kind"])
-        key = (self.installation.namespace, desired["metadata"]["name"])
+        key = (desired["metadata"].get("namespace", ""), desired["metadata"]["name"])
         live = next((store.get(key) for resource, store in self.stores.owned() if resource == wanted), None)
         return _looks(live.metadata, desired["kind"]) if live is not None else ()
 
-    def _readiness(self) -> State:
-        speaker = self._current("DaemonSet", self.stores.daemon_sets, SPEAKER)
-        controller = self._current("Deployment", self.stores.deployments, CONTROLLER)
+    def _readiness(self, now: dt.datetime) -> State:
+        speaker = self._current(DAEMON_SETS, SPEAKER)
+        controller = self._current(DEPLOYMENTS, CONTROLLER)
         return readiness(
             (speaker.metadata.generation, speaker.status) if speaker else None,
             (controller.metadata.generation, controller.spec.replicas, controller.status) if controller else None,
+            troubles(self.stores.pods),
+            now,
         )
 
-    def _current(self, kind: str, store: Store[Workload], name: str) -> Workload | None:
+    def _current(self, resource: Resource, name: str) -> Workload | None:
         """The workload as the cache has it; None while the cache is behind what was applied."""
-        found = store.get((self.installation.namespace, name))
-        applied = self._applied.get((kind, name))
-        behind = found is None or applied is None or _looks(found.metadata, kind) != applied.seen
+        found = self.stores.workloads[resource].get((self.installation.namespace, name))
+        applied = self._applied.get((resource.kind, name))
+        behind = found is None or applied is None or _looks(found.metadata, resource.kind) != applied.seen
         return None if behind else found
 
     async def _say(self, resource: MetalLB, state: State) -> None:

@@ -12,7 +12,7 @@ class OperatorSettings:
     Attributes:
         metrics_addr: the operator's own metrics, `host:port`; `0`: none.
         enable_leader_election: campaign for the Lease before working.
-        disable_cert_rotation: others manage the webhook's certificate.
+        disable_cert_rotation: others manage the webhook's certificate, in `cert_dir`.
         cert_dir: where the webhook's certificate is mounted.
         cert_service_name: host part of the certificate's name.
         port: of `/readyz`.
@@ -41,6 +41,8 @@ class OperatorSettings:
         tls_curve_preferences: `$TLS_CURVE_PREFERENCES`, the same.
         tls_min_version: `$TLS_MIN_VERSION`, the same.
         log_level: ours; upstream's operator has no such flag.
+        api_server_port: ours, `$API_SERVER_PORT`: where the API server is beside 443 and 6443; 0: nowhere.
+        webhook_port: of the webhook; fixed but for tests.
     """
 
     metrics_addr: str = "0"
@@ -74,3 +76,5 @@ class OperatorSettings:
     tls_curve_preferences: str = ""
     tls_min_version: str = ""
     log_level: str = "info"
+    api_server_port: int = 0
+    webhook_port: int = 9443

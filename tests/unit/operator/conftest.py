@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,14 +13,45 @@ from metallb.api.core import Condition, ObjectMeta
 from metallb.api.v1beta1 import MetalLB, MetalLBSpec, MetalLBStatus
 from metallb.kube.errors import ApiError, ConflictError, NotFoundError
 from metallb.kube.objects import Bare
-from metallb.kube.resources import Resource
+from metallb.kube.resources import (
+    CONFIG_MAPS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    NETWORK_POLICIES,
+    POD_MONITORS,
+    PROMETHEUS_RULES,
+    SECRETS,
+    SECURITY_CONTEXT_CONSTRAINTS,
+    SERVICE_MONITORS,
+    SERVICES,
+    VALIDATING_WEBHOOK_CONFIGURATIONS,
+    Resource,
+)
 from metallb.kube.store import Store
+from metallb.operator.backend import DEPLOYABLE
 from metallb.operator.conditions import WorkloadStatus
-from metallb.operator.operands import Installation
+from metallb.operator.failover import Suspect
+from metallb.operator.installation import Installation
+from metallb.operator.operands import CLUSTER_SCOPED
 from metallb.operator.reconciler import MetalLBOperator, Outlets, Stores, Workload
 
 NAMESPACE = "metallb-system"
 Object = dict[str, Any]
+
+
+WORKLOADS = (DAEMON_SETS, DEPLOYMENTS)
+OTHERS = (
+    *(CONFIG_MAPS, NETWORK_POLICIES, SECRETS, SERVICES, SERVICE_MONITORS, POD_MONITORS, PROMETHEUS_RULES),
+    *(SECURITY_CONTEXT_CONSTRAINTS, VALIDATING_WEBHOOK_CONFIGURATIONS),
+)
+
+
+def make_stores() -> Stores:
+    """Caches of all kinds there are, with nothing in them."""
+    workloads: dict[Resource, Store[Workload]] = {kind: Store() for kind in WORKLOADS}
+    others: dict[Resource, Store[Bare]] = {kind: Store() for kind in OTHERS}
+    suspects: dict[Resource, Store[Suspect]] = {kind: Store() for kind in WORKLOADS}
+    return Stores(Store(), workloads, others, Store(), suspects)
 
 
 @dataclass
@@ -36,7 +67,8 @@ class FakeCluster:
     changes: int = 0
     failing: ApiError | None = None
     warnings: list[tuple[str, str]] = field(default_factory=list)
-    stores: Stores = field(default_factory=lambda: Stores(Store(), Store(), Store(), Store(), Store()))
+    stores: Stores = field(default_factory=make_stores)
+    now: str = "2026-01-01T00:00:00Z"
 
     # What the operator calls
 
@@ -44,7 +76,7 @@ class FakeCluster:
         self._record(f"apply {resource.kind}/{name}")
         known = self.objects.get((resource.kind, name))
         applied = {key: value for key, value in body.items() if key != "metadata"}
-        metadata = {key: body["metadata"][key] for key in ("labels", "ownerReferences")}
+        metadata = {key: body["metadata"].get(key, []) for key in ("labels", "ownerReferences")}
         if known is None or known["applied"] != applied or known["metadata"] != metadata:
             self.changes += 1
             spec_moves = known is None or known["applied"] != applied
@@ -135,7 +167,7 @@ class FakeCluster:
         return msgspec.convert(
             {
                 "name": name,
-                "namespace": NAMESPACE,
+                "namespace": "" if kind in CLUSTER_SCOPED else NAMESPACE,
                 "uid": found["uid"],
                 "resourceVersion": str(found["version"]),
                 "generation": found["generation"] if kind in {"DaemonSet", "Deployment", "NetworkPolicy"} else 0,
@@ -157,7 +189,9 @@ def operator(cluster: FakeCluster) -> MetalLBOperator:
     return build_operator(cluster)
 
 
-def build_operator(cluster: FakeCluster, **changes: Any) -> MetalLBOperator:
+def build_operator(
+    cluster: FakeCluster, *, deployable: Collection[str] = DEPLOYABLE, **changes: Any
+) -> MetalLBOperator:
     installation = Installation(
         **{
             "namespace": NAMESPACE,
@@ -169,10 +203,10 @@ def build_operator(cluster: FakeCluster, **changes: Any) -> MetalLBOperator:
     )
     outlets = Outlets(
         warn=lambda _resource, reason, message: cluster.warnings.append((reason, message)),
-        now=lambda: "2026-01-01T00:00:00Z",
+        now=lambda: cluster.now,
     )
     fake: Any = cluster
-    return MetalLBOperator(fake, installation, cluster.stores, fake, outlets)
+    return MetalLBOperator(fake, installation, cluster.stores, fake, outlets, deployable)
 
 
 @pytest.fixture

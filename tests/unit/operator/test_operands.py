@@ -15,7 +15,8 @@ from metallb.advertisement.interfaces import Exclusion
 from metallb.api.core import ObjectMeta
 from metallb.api.net import InterfaceName
 from metallb.api.v1beta1 import MetalLB, MetalLBSpec
-from metallb.operator.operands import EXCLUDED_INTERFACES, Installation, render
+from metallb.operator.installation import Installation
+from metallb.operator.operands import EXCLUDED_INTERFACES, render
 
 CASES = ("empty", "w4a", "w4b", "w4c", "w4d", "more")
 INSTALLATION = Installation(

@@ -187,7 +187,7 @@ async def test_one_of_another_name_takes_nothing_with_it(
     assert cluster.conditions()["Available"].status == "True"
 
 
-@pytest.mark.parametrize(("backend", "reason"), [("frr", "BackendNotSupported"), ("bird", "InvalidBackend")])
+@pytest.mark.parametrize(("backend", "reason"), [("frr", "BackendNotSupported"), ("bird", "InvalidMetalLBResource")])
 async def test_a_backend_that_can_not_be_deployed_leaves_what_runs(
     cluster: Any, settled: MetalLBOperator, metallb: Callable[..., Any], backend: str, reason: str
 ) -> None:
@@ -211,7 +211,10 @@ async def test_a_refused_apply_is_degraded_with_its_cause_and_tried_again(
     degraded = cluster.conditions()["Degraded"]
     assert (degraded.reason, degraded.message) == (
         "FailedToSyncMetalLBResources",
-        "PATCH /x: 403 Forbidden: may not",
+        "; ".join(
+            f"could not apply {what}: PATCH /x: 403 Forbidden: may not"
+            for what in (each.removeprefix("apply ").replace("/", " ") for each in ALL)
+        ),
     )
     cluster.deliver()
     await run(operator)
