@@ -147,6 +147,7 @@ class Lives(RuleBasedStateMachine):
         self.version = 0
         self.now = 0.0
         self.assignment = Assignment()
+        self.lacking: set[ServiceKey] = set()
         self.wishes: dict[ServiceKey, Wish] = {}
         self.expected: dict[ServiceKey, Reservation] = {}
         self.claims: dict[ServiceKey, set[tuple[Sharing, frozenset[int]]]] = {}
@@ -347,9 +348,14 @@ class Lives(RuleBasedStateMachine):
         config = Config(pools=tuple(pool for pool, _ in self.pools.values()))
         if terms_changed:
             self.assignment.config = None
+        before = {pool.name: (pool, terms.get(pool.name)) for pool in self.assignment.pools}
         if self.assignment.load(config):
             self.assignment.adopt(self.cache.values())
-            self.enqueue(each.key for each in sorted(self.cache.values(), key=lambda each: each.seniority))
+            changed = {name for name, pool in self.pools.items() if before.get(name) != pool}
+            for service in sorted(self.cache.values(), key=lambda each: each.seniority):
+                held = self.assignment.allocator.holder(service.key)
+                if held is None or held.pool in changed or service.key in self.lacking:
+                    self.enqueue([service.key])
 
     @rule(data=st.data())
     @precondition(lambda self: self.line)
@@ -370,6 +376,9 @@ class Lives(RuleBasedStateMachine):
         after = self.assignment.allocator.allocations
         assert held == {other: each.addresses for other, each in after.items() if other != key}, "it moved another"
         self.enqueue(outcome.woken)
+        self.lacking.discard(key)
+        if isinstance(outcome.decision, Keep | Assign) and outcome.decision.lacking is not None:
+            self.lacking.add(key)
         if service is not None:
             self.claims.setdefault(key, set()).add(claim(service))
         if service is None or outcome.decision is None:
@@ -398,6 +407,7 @@ class Lives(RuleBasedStateMachine):
 
     def take_over(self, reservations: list[Reservation]) -> None:
         self.assignment = Assignment(allocator=Termed())
+        self.lacking.clear()
         self.events.clear()
         self.line.clear()
         self.written_over.clear()

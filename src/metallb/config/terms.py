@@ -1,17 +1,29 @@
-"""What a pool gives beside its addresses: how many to one namespace, how long it remembers, whether it gives at all."""
+"""What a pool gives beside its addresses: how many to one namespace, how long it remembers, whether it gives at all.
+
+Written as annotations, as upstream's CRD prunes fields that it does not know. Without them a pool is as upstream's.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from metallb.config.parsing import Problems
 
 DRAIN = "metallb.io/drain"
 QUOTA = "metallb.io/quota-per-namespace"
 STICKY = "metallb.io/sticky-seconds"
+ANNOTATIONS = (DRAIN, QUOTA, STICKY)
+MOST_ADDRESSES = 2**31 - 1
+LONGEST_S = 366 * 24 * 3600
+"""A year: the longest that addresses are remembered."""
+
+_MOST_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Written as annotations of the pool; without them a pool gives as much as it has, to whoever comes first.
+    """Limits of a pool.
 
     Attributes:
         draining: it gives nothing new; what it gave stays.
@@ -28,3 +40,36 @@ class Terms:
 
 FREE = Terms()
 """No limits."""
+
+
+def written(annotations: Mapping[str, str]) -> tuple[str | None, ...]:
+    """What is written of them, read or not: two objects with equal ones have equal terms."""
+    return tuple(annotations.get(name) for name in ANNOTATIONS)
+
+
+def parse(annotations: Mapping[str, str], problems: Problems) -> Terms:
+    """Reads a pool's annotations; notes what can't be read, which then counts as absent."""
+    return Terms(
+        draining=_parse_drain(annotations.get(DRAIN), problems),
+        quota=_parse_number(QUOTA, annotations.get(QUOTA), MOST_ADDRESSES, problems),
+        sticky_s=_parse_number(STICKY, annotations.get(STICKY), LONGEST_S, problems) or 0,
+    )
+
+
+def _parse_drain(text: str | None, problems: Problems) -> bool:
+    if text not in {None, "true", "false"}:
+        problems.add(_path(DRAIN), str(text), "must be 'true' or 'false'")
+    return text == "true"
+
+
+def _parse_number(name: str, text: str | None, most: int, problems: Problems) -> int | None:
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) <= most:
+        return int(text)
+    problems.add(_path(name), text, f"must be a whole number from 0 to {most}")
+    return None
+
+
+def _path(name: str) -> str:
+    return f"metadata.annotations[{name}]"
