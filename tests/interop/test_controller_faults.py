@@ -140,6 +140,7 @@ class Controller:
         self._folder = folder
         self._name = name
         self._process: asyncio.subprocess.Process | None = None
+        self._killed = False
 
     async def start(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -164,9 +165,11 @@ class Controller:
         return [json.loads(line) for line in (self._folder / f"{self._name}.log").read_text().splitlines()]
 
     def kill(self) -> None:
+        """Once: the second time asyncio would look whether it lives, and take its exit code away from who waits for it."""
         assert self._process is not None
-        if self._process.returncode is None:
-            self._process.kill()
+        if not self._killed:
+            self._killed = True
+            os.kill(self._process.pid, signal.SIGKILL)
 
     async def ended(self) -> int:
         assert self._process is not None

@@ -40,7 +40,7 @@ from metallb.kube.lease import Leadership
 from metallb.kube.objects import Key
 from metallb.kube.observed import outcomes_of, requests_of
 from metallb.kube.reconciler import Failed, Outcome
-from metallb.kube.resources import COMMUNITIES, IP_ADDRESS_POOLS, NAMESPACES, SERVICES, Resource
+from metallb.kube.resources import COMMUNITIES, IP_ADDRESS_POOLS, NAMESPACES, SERVICES
 from metallb.kube.serving import HealthServer, MetricsServer
 from metallb.kube.store import Change
 from metallb.telemetry import logs
@@ -161,6 +161,8 @@ class Replica:
         self._metrics = metrics
         self.caches = Caches(client, settings.namespace)
         self._recorder = Recorder(client, component="metallb-controller")
+        self._services_writer = StatusWriter(client, SERVICES)
+        self._pools_writer = StatusWriter(client, IP_ADDRESS_POOLS)
         self._active: ServiceController | None = None
         self._counters: PoolStatus | None = None
         self._report: ConfigurationReport | None = None
@@ -178,6 +180,7 @@ class Replica:
         caches.communities.subscribe(self._reload)
         caches.inputs.watch_health(self._health_changed)
         group.create_task(self._recorder.run(), name="events")
+        group.create_task(self._settle(), name="rights")
         if self._settings.ml_secret_name:
             group.create_task(self._keep_key(), name="memberlist key")
 
@@ -205,20 +208,18 @@ class Replica:
             config_judged=report.judged,
             observe=self._count,
         )
-        services = await self._writer(SERVICES)
-        pools = await self._writer(IP_ADDRESS_POOLS, self._settings.namespace)
         assignment = Assignment(lb_class=self._settings.lb_class)
         self._active = ServiceController(
             assignment,
             caches.services.store,
             lambda: caches.read(self._settings.bgp_type),
-            services,
+            self._services_writer,
             outlets,
         )
         self._counters = PoolStatus(
             assignment,
             caches.pools.store,
-            pools,
+            self._pools_writer,
             self._settings.namespace,
             outcomes_of(self._metrics, "poolstatus"),
         )
@@ -233,12 +234,11 @@ class Replica:
             self._active = self._counters = None
             self._metrics.set(m.LEADER, 0, LEASE)
 
-    async def _writer(self, resource: Resource, namespace: str = "") -> StatusWriter:
-        """A writer that knows what we may do; where the API server does not say, the first write finds out."""
-        writer = StatusWriter(self._client, resource)
+    async def _settle(self) -> None:
+        """Asks what we may write, and how; where the API server does not say, the first write finds out."""
         with contextlib.suppress(ApiError, CredentialsError):
-            await writer.settle(namespace)
-        return writer
+            await self._services_writer.settle()
+            await self._pools_writer.settle(self._settings.namespace)
 
     async def _catch_up(self) -> None:
         """Waits until no write of the leader before is missing in the cache."""
