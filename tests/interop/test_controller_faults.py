@@ -328,7 +328,7 @@ async def lives_that_end(world: World, killers: list[Killer]) -> None:
 async def test_a_controller_killed_at_any_write_gives_no_address_to_two_and_takes_none(world: World) -> None:
     """Each life ends at another write: before the API server has it, or when it has answered and nobody has heard."""
     moments: tuple[Moment, ...] = ("before", "after")
-    killers = [Killer(count, moment, is_write) for count in (1, 3, 9, 20) for moment in moments]
+    killers = [Killer(count, moment, is_write) for count in (1, 5, 20) for moment in moments]
     await world.create(*(f"s{number}" for number in range(300)))
     await lives_that_end(world, killers)
     assert all(killer.count <= 0 for killer in killers)
@@ -337,7 +337,7 @@ async def test_a_controller_killed_at_any_write_gives_no_address_to_two_and_take
 async def test_a_controller_killed_at_other_requests_starts_as_if_nothing_had_been(world: World) -> None:
     """Reading, electing, saying what it does: none of it may be a moment to die in."""
     await world.create(*(f"s{number}" for number in range(20)))
-    await lives_that_end(world, [Killer(count, "before", lambda _request: True) for count in (2, 7, 9, 12)])
+    await lives_that_end(world, [Killer(count, "before", lambda _request: True) for count in (2, 8, 11)])
 
 
 async def test_writes_whose_answers_get_lost_are_found_out_about(world: World) -> None:
