@@ -1,24 +1,47 @@
-"""Carries decisions to the wire: for each interface, sockets and the machines that answer and announce there.
+"""Carries decisions to the process that answers: for each interface, what is announced there from now on.
 
 One writer: whatever is announced on this node's networks goes through here. Changes are collected and reach the
-machines once per turn of the event loop, so that a thousand changed Services cost one new table for each interface.
+process once per turn of the event loop, and more seldom where tables are long, so that a thousand changed Services cost
+a few new tables for each interface.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from metallb.advertisement.interfaces import Interface
 from metallb.advertisement.layer2 import Announce
-from metallb.api.net import Address, InterfaceName, ServiceKey
-from metallb.protocols.announcing import InterfaceChanged
-from metallb.speaker.link import Link, Observer, open_link
+from metallb.api.net import Address, Family, InterfaceName, ServiceKey
+from metallb.protocols.announcing import Counter
+from metallb.protocols.ethernet import Mac
+from metallb.speaker.orders import Again, Closed, Failed, Heard, Hush, Message, Opened, Order, Place, Places, Table
+from metallb.speaker.outpost import Outpost
 from metallb.telemetry import logs
+from metallb.transports.filters import arp_filters, ndp_filters
+
+REST = 4
+"""After new tables were made the next ones wait this many times as long as that took."""
 
 _log = logs.logger(op="announce")
-_RETRY_S = 1.0
+
+
+class Observer(Protocol):
+    """Is told what happens on the wire, a few times a second; must be quick."""
+
+    def count(self, counter: Counter, address: Address, amount: int) -> None:
+        """So often more something happened that concerns an announced address."""
+
+    def passed(self, interface: str, protocol: str, amount: int) -> None:
+        """So many more frames came through the kernel's filter."""
+
+    def drop(self, interface: str, protocol: str, reason: str, amount: int) -> None:
+        """So many more of them were not answered."""
+
+    def conflict(self, interface: InterfaceName, address: Address, mac: Mac, amount: int) -> None:
+        """So many more frames of another host named an announced address as its own."""
 
 
 @dataclass(slots=True)
@@ -28,7 +51,7 @@ class Announcer:
     Attributes:
         observer: is told what was counted and dropped.
         announced: the Services that are announced now.
-        look: called before frames are read: they may have waited while the process stood still.
+        look: called before the process is told that we live: it may find that we stood still.
     """
 
     observer: Observer
@@ -36,14 +59,23 @@ class Announcer:
     look: Callable[[], object] = lambda: None
     _hushed: bool = False
     _interfaces: dict[int, Interface] = field(default_factory=dict)
-    _links: dict[int, Link] = field(default_factory=dict)
+    _tables: dict[int, Table] = field(default_factory=dict)
+    _outpost: Outpost = field(init=False)
     _due: asyncio.Handle | None = None
-    _retry: asyncio.TimerHandle | None = None
+    _rested: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        """Nothing is announced, and no process runs."""
+        self._outpost = Outpost(self._hear, self._orders, self._look)
 
     @property
     def interface_names(self) -> frozenset[InterfaceName]:
         """The interfaces that take part."""
         return frozenset(each.name for each in self._interfaces.values())
+
+    def start(self) -> None:
+        """Starts the process that answers, which takes it a moment; otherwise the first interfaces do."""
+        self._outpost.start()
 
     def announce(self, service: ServiceKey, wanted: Announce | None) -> bool:
         """From now on the Service is announced so, or not at all; returns whether that is a change."""
@@ -58,110 +90,130 @@ class Announcer:
 
     def use(self, interfaces: Iterable[Interface]) -> None:
         """The interfaces that take part from now on, as they are now."""
-        fresh = {each.index: each for each in interfaces}
-        before, self._interfaces = self._interfaces, fresh
-        for index in before.keys() | fresh.keys():
-            self._follow(before.get(index), fresh.get(index))
+        self._interfaces = {each.index: each for each in interfaces}
+        answering = {each.index for each in self._answering()}
+        self._tables = {index: table for index, table in self._tables.items() if index in answering}
+        self.start()
+        self._outpost.send(self._places())
         self._plan()
 
     def announce_again(self) -> None:
         """Tells all neighbours once more: they may have been told otherwise."""
-        for interface in self._interfaces.values():
-            if interface.index in self._links:
-                self._announce_again(interface)
+        self._outpost.send(Again())
 
     def hush(self) -> None:
         """Answers nothing from now on, and forgets what was asked: it may be that others announce instead."""
         self._hushed = True
-        self.flush()
-        for link in self._links.values():
-            link.discard()
+        self._outpost.send(Hush(silent=True))
 
     def resume(self) -> None:
         """Answers again, and tells all neighbours so."""
-        self._hushed = False
         self.flush()
+        self._hushed = False
+        self._outpost.send(Hush(silent=False))
 
     def flush(self) -> None:
-        """Brings the machines up to date now instead of in the next turn."""
+        """Sends new tables now instead of in the next turn."""
         if self._due is not None:
             self._due.cancel()
             self._due = None
-        for index, link in self._links.items():
-            link.answer_for(self._table(self._interfaces[index].name))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for table in self._new_tables():
+            self._tables[table.number] = table
+            self._outpost.send(table)
+        ended = loop.time()
+        self._rested = ended + REST * (ended - began)
 
     def close(self) -> None:
         """Stops answering."""
-        for handle in (self._due, self._retry):
-            if handle is not None:
-                handle.cancel()
-        for link in self._links.values():
-            link.close()
-        self._links.clear()
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        self._outpost.close()
+
+    def _look(self) -> None:
+        self.look()
 
     def _plan(self) -> None:
         if self._due is None:
-            self._due = asyncio.get_running_loop().call_soon(self.flush)
+            loop = asyncio.get_running_loop()
+            late = self._rested > loop.time()
+            self._due = loop.call_at(self._rested, self.flush) if late else loop.call_soon(self.flush)
 
-    def _table(self, name: InterfaceName) -> frozenset[Address]:
-        if self._hushed:
-            return frozenset()
-        return frozenset(
-            address
-            for each in self.announced.values()
-            if not each.interfaces or name in each.interfaces
-            for address in each.addresses
+    def _orders(self) -> Iterator[Order]:
+        """All that a new process has to know."""
+        yield Hush(self._hushed)
+        yield self._places()
+        yield from self._tables.values()
+
+    def _places(self) -> Places:
+        return Places(
+            tuple(
+                Place(
+                    each.index, each.name, each.mac, each.link_local, each.running, each.answers_arp, each.answers_ndp
+                )
+                for each in self._answering()
+                if each.mac is not None
+            )
         )
 
-    def _follow(self, before: Interface | None, now: Interface | None) -> None:
-        """Opens, closes or corrects the link of one interface."""
-        if now is None or not (now.answers_arp or now.answers_ndp):
-            self._close(before or now)
-            return
-        if now.index in self._links and before is not None and _same_sockets(before, now):
-            if before.mac != now.mac or (now.running and not before.running):
-                self._announce_again(now)
-            return
-        self._close(before)
-        self._open(now)
+    def _answering(self) -> list[Interface]:
+        return [each for each in self._interfaces.values() if each.answers_arp or each.answers_ndp]
 
-    def _announce_again(self, interface: Interface) -> None:
-        if interface.mac is not None:
-            self._links[interface.index].feed(InterfaceChanged(interface.mac))
+    def _new_tables(self) -> Iterator[Table]:
+        """Those that differ from what the process has."""
+        addresses: dict[InterfaceName | None, set[Address]] = {}
+        for announcement in self.announced.values():
+            for name in announcement.interfaces or (None,):
+                addresses.setdefault(name, set()).update(announcement.addresses)
+        made: dict[tuple[frozenset[int], frozenset[int]], Table] = {}
+        everywhere = addresses.get(None, set())
+        for interface in self._answering():
+            wanted = everywhere | addresses.get(interface.name, set())
+            four, six = _values(wanted, 4), _values(wanted, 6)
+            before = self._tables.get(interface.index)
+            if before is not None and (before.four, before.six) == (four, six):
+                continue
+            if (four, six) not in made:
+                made[four, six] = _table(four, six, before)
+            yield made[four, six]._replace(number=interface.index)
 
-    def _open(self, interface: Interface) -> None:
-        try:
-            self._links[interface.index] = open_link(interface, self.observer, self.look)
-        except OSError as error:
-            _log.warn("interface can't be used yet, trying again", interface=interface.name, error=str(error))
-            self._try_again()
-            return
-        _log.info(
-            "interface takes part", interface=interface.name, arp=interface.answers_arp, ndp=interface.answers_ndp
-        )
+    def _hear(self, report: Message) -> None:
+        match report:
+            case Heard():
+                self._observe(report)
+            case Opened(name, arp, ndp):
+                _log.info("interface takes part", interface=name, arp=arp, ndp=ndp)
+            case Closed(name):
+                _log.info("interface takes no part any more", interface=name)
+            case Failed(name, error):
+                _log.warn("interface can't be used yet, trying again", interface=name, error=error)
 
-    def _close(self, interface: Interface | None) -> None:
-        link = self._links.pop(interface.index, None) if interface is not None else None
-        if link is not None and interface is not None:
-            link.close()
-            _log.info("interface takes no part any more", interface=interface.name)
-
-    def _try_again(self) -> None:
-        if self._retry is None:
-            self._retry = asyncio.get_running_loop().call_later(_RETRY_S, self._reopen)
-
-    def _reopen(self) -> None:
-        self._retry = None
-        for index, interface in self._interfaces.items():
-            if index not in self._links and (interface.answers_arp or interface.answers_ndp):
-                self._open(interface)
-        self._plan()
+    def _observe(self, report: Heard) -> None:
+        observer = self.observer
+        for counter, family, address, amount in report.counts:
+            observer.count(counter, Address(family, address), amount)
+        for interface, protocol, amount in report.passed:
+            observer.passed(interface, protocol, amount)
+        for interface, protocol, reason, amount in report.dropped:
+            observer.drop(interface, protocol, reason, amount)
+        own = {each.mac for each in self._interfaces.values()}
+        for interface, family, address, mac, amount in report.conflicts:
+            if mac not in own:
+                observer.conflict(InterfaceName(interface), Address(family, address), Mac(mac), amount)
 
 
-def _same_sockets(before: Interface, now: Interface) -> bool:
-    """Whether the sockets opened before serve the interface as it is now."""
+def _values(addresses: Iterable[Address], family: Family) -> frozenset[int]:
+    return frozenset(each.value for each in addresses if each.family == family)
 
-    def needs(each: Interface) -> tuple[object, ...]:
-        return each.name, each.answers_arp, each.answers_ndp, each.link_local
 
-    return needs(before) == needs(now)
+def _table(four: frozenset[int], six: frozenset[int], before: Table | None) -> Table:
+    """A table with filters; those of the one before are kept where they can be."""
+    return Table(
+        0,
+        four,
+        six,
+        before.arp_filters if before is not None and before.four == four else arp_filters(four),
+        before.ndp_filters if before is not None and before.six == six else ndp_filters(six),
+    )

@@ -1,183 +1,224 @@
-"""One interface on the wire: its packet sockets, and the responders that they feed."""
+"""One interface on the wire: its packet sockets, and the responders that they feed.
+
+Runs in the process that answers (`answering.py`), which has neither an event loop nor the speaker's libraries.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
-from typing import Protocol
+import math
+from typing import Literal
 
-from metallb.advertisement.interfaces import Interface
-from metallb.api.net import Address, Family
 from metallb.protocols.announcing import (
+    Conflict,
     Count,
     Counter,
     Drop,
     Effect,
     FrameReceived,
     Input,
+    InterfaceChanged,
     JoinGroup,
     LeaveGroup,
     Send,
     TableChanged,
 )
 from metallb.protocols.arp.responder import ArpResponder
-from metallb.protocols.ethernet import ETHERTYPE_ARP, ETHERTYPE_IPV6
+from metallb.protocols.ethernet import ETHERTYPE_ARP, ETHERTYPE_IPV6, Mac
 from metallb.protocols.machine import Machine
 from metallb.protocols.ndp.responder import NdpResponder
-from metallb.telemetry import logs
-from metallb.transports.drive import Driver
-from metallb.transports.filters import arp_filters, ndp_filters
+from metallb.speaker.orders import Family, Place, Table
+from metallb.speaker.tally import Tally
+from metallb.transports.bpf import NOTHING
 from metallb.transports.packet import Groups, PacketSocket
 
-_log = logs.logger(op="link")
 _FRAMES_PER_TURN = 64
 """After so many frames other work gets its turn, however busy the network is."""
 
-
-class Observer(Protocol):
-    """Is told what happens on the wire; must be quick."""
-
-    def count(self, counter: Counter, address: Address) -> None:
-        """Something happened that concerns an announced address."""
-
-    def drop(self, protocol: str, reason: str) -> None:
-        """A frame was not answered."""
+Kind = Literal["arp", "ndp"]
+_FAMILY: dict[Kind, Family] = {"arp": 4, "ndp": 6}
+_NOBODY: frozenset[int] = frozenset()
 
 
 class Responder:
     """One protocol on one interface."""
 
     def __init__(
-        self,
-        interface: Interface,
-        protocol: str,
-        family: Family,
-        sock: PacketSocket,
-        machine: Machine[Input, Effect],
-        observer: Observer,
-        look: Callable[[], object] = lambda: None,
+        self, place: Place, protocol: Kind, sock: PacketSocket, machine: Machine[Input, Effect], tally: Tally
     ) -> None:
-        """Answers from now on; `look` is called before frames are read."""
-        self._interface = interface
-        self._protocol = protocol
-        self._family: Family = family
+        """Answers for nothing yet."""
+        self.protocol = protocol
+        self.doubtful = False
+        """Whoever names one of our addresses as its own is believed: the speaker may not know what goes on."""
+        self._interface = place.name
+        self._family = _FAMILY[protocol]
         self._socket = sock
-        self._observer = observer
-        self._look = look
-        self._groups = Groups(interface.index)
-        self._driver: Driver[Input, Effect] = Driver(machine, self._perform)
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(sock.fileno(), self._read)
+        self._machine = machine
+        self._tally = tally
+        self._groups = Groups(place.number)
+        self._answered = _NOBODY
 
-    def answer_for(self, addresses: Iterable[Address]) -> None:
-        """From now on it answers for exactly these, as far as they are of its family."""
-        values = frozenset(address.value for address in addresses if address.family == self._family)
-        make = arp_filters if self._family == 4 else ndp_filters  # noqa: PLR2004  # the family's own number
-        self._attempt("filter", lambda: self._socket.filter(make(values)))
-        self._driver.feed(TableChanged(values))
+    def fileno(self) -> int:
+        """For poll."""
+        return self._socket.fileno()
 
-    def feed(self, event: Input) -> None:
-        """Hands an event to the machine."""
-        self._driver.feed(event)
+    def answer_for(self, addresses: frozenset[int], now: float) -> None:
+        """From now on it answers for exactly these."""
+        if addresses != self._answered:
+            self._answered = addresses
+            self._do(self._machine.feed(TableChanged(addresses), now), now)
 
-    def close(self) -> None:
-        """Answers no more."""
-        self._loop.remove_reader(self._socket.fileno())
-        self._driver.close()
-        self._socket.close()
-        self._groups.close()
+    def filter(self, programs: tuple[bytes, ...]) -> None:
+        """From now on only what these pass is read."""
+        try:
+            self._socket.filter(programs)
+        except OSError:
+            self._drop("filter-failed")
 
-    def discard(self) -> None:
-        """Forgets the frames that wait."""
-        while self._receive() is not None:
-            pass
+    def announce_again(self, mac: Mac, now: float) -> None:
+        """Tells all neighbours once more; the interface has this Ethernet address."""
+        self._do(self._machine.feed(InterfaceChanged(mac), now), now)
 
-    def _read(self) -> None:
-        self._look()
+    def read(self, now: float) -> None:
+        """Answers what has come, some of it if it is much."""
         for _ in range(_FRAMES_PER_TURN):
             frame = self._receive()
             if frame is None:
                 return
-            self._driver.feed(FrameReceived(frame))
+            self._tally.passed[self._interface, self.protocol] += 1
+            self._do(self._machine.feed(FrameReceived(frame), now), now)
+
+    def discard(self) -> None:
+        """Forgets what has come."""
+        while self._receive() is not None:
+            self._tally.passed[self._interface, self.protocol] += 1
+            self._drop("silent")
+
+    def tick(self, now: float) -> None:
+        """Announces what is due."""
+        self._do(self._machine.tick(now), now)
+
+    def deadline(self) -> float | None:
+        """When to announce next."""
+        return self._machine.deadline()
+
+    def close(self) -> None:
+        """Answers no more."""
+        self._socket.close()
+        self._groups.close()
 
     def _receive(self) -> bytes | None:
         try:
             return self._socket.receive()
-        except OSError as error:
-            # ENETDOWN: said once by the kernel; the interface watcher tells what comes next.
-            _log.debug("receive failed", interface=self._interface.name, error=str(error))
-            return None
+        except OSError:
+            return None  # ENETDOWN: said once by the kernel; the speaker hears of it by netlink
 
-    def _perform(self, effect: Effect) -> None:
-        match effect:
-            case Send(frame, address, counter):
-                if self._attempt("send", lambda: self._socket.send(frame)):
-                    self._observer.count(counter, Address(self._family, address))
-            case Count(address, counter):
-                self._observer.count(counter, Address(self._family, address))
-            case Drop(reason):
-                self._observer.drop(self._protocol, reason)
-            case JoinGroup(group):
-                self._attempt("join", lambda: self._groups.join(Address(6, group)))
-            case LeaveGroup(group):
-                self._groups.leave(Address(6, group))
+    def _do(self, effects: list[Effect], now: float) -> None:
+        for effect in effects:
+            match effect:
+                case Send(frame, address, counter):
+                    self._send(frame, address, counter)
+                case Count(address, counter):
+                    self._tally.counts[counter, self._family, address] += 1
+                case Drop(reason):
+                    self._drop(reason)
+                case Conflict(address, mac):
+                    self._disputed(address, mac, now)
+                case JoinGroup(group):
+                    self._join(group)
+                case LeaveGroup(group):
+                    self._groups.leave(group)
 
-    def _attempt(self, what: str, action: Callable[[], None]) -> bool:
+    def _disputed(self, address: int, mac: Mac, now: float) -> None:
+        self._tally.conflicts[self._interface, self._family, address, mac] += 1
+        if self.doubtful:
+            self.answer_for(self._answered - {address}, now)
+
+    def _drop(self, reason: str) -> None:
+        self._tally.dropped[self._interface, self.protocol, reason] += 1
+
+    def _send(self, frame: bytes, address: int, counter: Counter) -> None:
         try:
-            action()
-        except OSError as error:
-            self._observer.drop(self._protocol, f"{what}-failed")
-            _log.debug(f"{what} failed", interface=self._interface.name, error=str(error))
-            return False
-        return True
+            self._socket.send(frame)
+        except OSError:
+            self._drop("send-failed")
+            return
+        self._tally.counts[counter, self._family, address] += 1
+
+    def _join(self, group: int) -> None:
+        try:
+            self._groups.join(group)
+        except OSError:
+            self._drop("join-failed")
 
 
 class Link:
     """The responders of one interface."""
 
-    def __init__(self, responders: list[Responder]) -> None:
-        """Owns them from now on."""
-        self._responders = responders
+    def __init__(self, place: Place, tally: Tally) -> None:
+        """Opens what the interface needs; it answers for nothing yet.
 
-    def answer_for(self, addresses: frozenset[Address]) -> None:
-        """From now on the interface answers for exactly these."""
-        for responder in self._responders:
-            responder.answer_for(addresses)
+        Raises:
+            OSError: the interface is gone, or CAP_NET_RAW is missing; nothing stays open.
+        """
+        self.place = place
+        self.responders: list[Responder] = []
+        mac = Mac(place.mac)
+        try:
+            if place.arp:
+                self._open("arp", ETHERTYPE_ARP, ArpResponder(mac), tally)
+            if place.ndp and place.link_local is not None:
+                self._open("ndp", ETHERTYPE_IPV6, NdpResponder(mac, place.link_local), tally)
+        except OSError:
+            self.close()
+            raise
 
-    def feed(self, event: Input) -> None:
-        """Hands an event to each."""
-        for responder in self._responders:
-            responder.feed(event)
+    def serves(self, place: Place) -> bool:
+        """Whether the sockets serve the interface as it is now."""
+        return _needs(self.place) == _needs(place)
 
-    def discard(self) -> None:
-        """Forgets the frames that wait."""
-        for responder in self._responders:
-            responder.discard()
+    def follow(self, place: Place, now: float) -> None:
+        """The interface is like this now: with another Ethernet address, or a carrier again, all is announced again."""
+        before, self.place = self.place, place
+        if before.mac != place.mac or (place.running and not before.running):
+            self.announce_again(now)
+
+    def announce_again(self, now: float) -> None:
+        """Tells all neighbours once more."""
+        for responder in self.responders:
+            responder.announce_again(Mac(self.place.mac), now)
+
+    def filter(self, table: Table) -> None:
+        """From now on only frames about these addresses are read."""
+        for responder in self.responders:
+            responder.filter(table.arp_filters if responder.protocol == "arp" else table.ndp_filters)
+
+    def answer_for(self, table: Table | None, now: float) -> None:
+        """From now on the interface answers for exactly these, also those given up in doubt; None: for nothing."""
+        for responder in self.responders:
+            if table is None:
+                responder.answer_for(_NOBODY, now)
+            else:
+                responder.answer_for(table.four if responder.protocol == "arp" else table.six, now)
+
+    def tick(self, now: float) -> None:
+        """Announces what is due."""
+        for responder in self.responders:
+            responder.tick(now)
+
+    def deadline(self) -> float:
+        """When to announce next; infinity: never."""
+        due = (responder.deadline() for responder in self.responders)
+        return min((each for each in due if each is not None), default=math.inf)
 
     def close(self) -> None:
-        """Ends them."""
-        for responder in self._responders:
+        """Answers no more."""
+        for responder in self.responders:
             responder.close()
 
+    def _open(self, protocol: Kind, ethertype: int, machine: Machine[Input, Effect], tally: Tally) -> None:
+        sock = PacketSocket(self.place.name, ethertype, (NOTHING,))
+        self.responders.append(Responder(self.place, protocol, sock, machine, tally))
 
-def open_link(interface: Interface, observer: Observer, look: Callable[[], object] = lambda: None) -> Link:
-    """Opens what the interface needs; `look` is called before frames are read.
 
-    Raises:
-        OSError: the interface is gone, or CAP_NET_RAW is missing; nothing stays open.
-    """
-    if interface.mac is None:
-        raise OSError(f"interface {interface.name} has no Ethernet address")
-    responders: list[Responder] = []
-    try:
-        if interface.answers_arp:
-            arp = PacketSocket(interface.name, ETHERTYPE_ARP, arp_filters(()))
-            responders.append(Responder(interface, "arp", 4, arp, ArpResponder(interface.mac), observer, look))
-        if interface.answers_ndp and interface.link_local is not None:
-            ndp = PacketSocket(interface.name, ETHERTYPE_IPV6, ndp_filters(()))
-            machine = NdpResponder(interface.mac, interface.link_local)
-            responders.append(Responder(interface, "ndp", 6, ndp, machine, observer, look))
-    except OSError:
-        Link(responders).close()
-        raise
-    return Link(responders)
+def _needs(place: Place) -> tuple[object, ...]:
+    return place.name, place.arp, place.ndp, place.link_local

@@ -12,7 +12,7 @@ from metallb.advertisement.interfaces import Exclusion
 from metallb.advertisement.layer2 import Announce
 from metallb.advertisement.reasons import Reason
 from metallb.api.core import Service
-from metallb.api.net import Address, ServiceKey
+from metallb.api.net import ServiceKey
 from metallb.config.errors import ConfigError
 from metallb.config.state import describe, speaker_on
 from metallb.kube import daemon
@@ -26,13 +26,13 @@ from metallb.kube.observed import outcomes_of, requests_of
 from metallb.kube.reconciler import Failed, Outcome
 from metallb.kube.resources import SERVICES
 from metallb.kube.serving import HealthServer, MetricsServer
-from metallb.protocols.announcing import Counter
 from metallb.speaker.announcer import Announcer
 from metallb.speaker.caches import Caches, keys_of, node_matters
 from metallb.speaker.l2status import L2Statuses, Mine
 from metallb.speaker.presence import Presence
 from metallb.speaker.reconciler import Outlets, ServiceSpeaker, Settings, Stores
 from metallb.speaker.settings import SpeakerSettings
+from metallb.speaker.wire import Wire
 from metallb.telemetry import logs
 from metallb.telemetry import metrics as m
 from metallb.transports.rtnetlink import InterruptedDumpError, Netlink
@@ -41,11 +41,6 @@ EXCLUDE_FILE = Path("/etc/metallb/excludel2.yaml")
 EXCLUDE_KEY = "announcedInterfacesToExclude"
 
 _log = logs.logger(op="startup")
-_COUNTERS: dict[Counter, m.Metric] = {
-    "requests_received": m.LAYER2_REQUESTS,
-    "responses_sent": m.LAYER2_RESPONSES,
-    "gratuitous_sent": m.LAYER2_GRATUITOUS,
-}
 
 
 def run(settings: SpeakerSettings) -> int:
@@ -120,6 +115,7 @@ class Speaker:
         Raises:
             StartError: gossip can't listen.
         """
+        self._announcer.start()
         await self._presence.start(group)
         self._caches.start(group)
         group.create_task(self._recorder.run(), name="events")
@@ -246,20 +242,6 @@ class Speaker:
         if self._speaker is not None:
             self._metrics.set(m.QUEUE_DEPTH, self._speaker.services.depth, "service")
         return self._metrics.render()
-
-
-class Wire:
-    """Counts what happens on the wire."""
-
-    def __init__(self, metrics: m.Metrics) -> None:
-        self._metrics = metrics
-
-    def count(self, counter: Counter, address: Address) -> None:
-        """One more."""
-        self._metrics.add(_COUNTERS[counter], str(address))
-
-    def drop(self, protocol: str, reason: str) -> None:
-        """Nothing is counted yet: the kernel's filter leaves little to drop."""
 
 
 def read_exclusion(path: Path) -> Exclusion:

@@ -89,6 +89,24 @@ LAYER2_GRATUITOUS: Final = Metric(
     "Number of gratuitous ARP and unsolicited neighbour advertisement frames sent.",
     ("ip",),
 )
+LAYER2_PASSED: Final = Metric(
+    "metallb_layer2_frames_passed_total",
+    "counter",
+    "Number of ARP and neighbour discovery frames about addresses of this node that the kernel's filter let through.",
+    ("interface", "protocol"),
+)
+LAYER2_DROPPED: Final = Metric(
+    "metallb_layer2_frames_dropped_total",
+    "counter",
+    "Number of frames that were not answered or could not be sent, by reason.",
+    ("interface", "protocol", "reason"),
+)
+LAYER2_CONFLICTS: Final = Metric(
+    "metallb_layer2_conflicts_total",
+    "counter",
+    "Number of frames in which another host named an address of this node as its own.",
+    ("interface", "ip"),
+)
 
 REQUESTS: Final = Metric(
     "rest_client_requests_total",
@@ -120,7 +138,11 @@ CONTROLLER: Final = (
 )
 """What the controller shows."""
 
-SPEAKER: Final = (ANNOUNCED, LAYER2_REQUESTS, LAYER2_RESPONSES, LAYER2_GRATUITOUS, *_CLIENT)
+SPEAKER: Final = (
+    *(ANNOUNCED, LAYER2_REQUESTS, LAYER2_RESPONSES, LAYER2_GRATUITOUS),
+    *(LAYER2_PASSED, LAYER2_DROPPED, LAYER2_CONFLICTS),
+    *_CLIENT,
+)
 """What a speaker shows."""
 
 OPERATOR: Final = (REQUESTS, RECONCILES, QUEUE_DEPTH, LEADER)

@@ -37,6 +37,10 @@ _INSTRUCTION = struct.Struct("=HBBI")
 _PROGRAM = struct.Struct("HP")
 
 
+NOTHING: Final = _INSTRUCTION.pack(RETURN, 0, 0, 0)
+"""The program that lets nothing through."""
+
+
 class Field(NamedTuple):
     """A field of the frame: its offset, and its size of 1, 2 or 4 bytes."""
 

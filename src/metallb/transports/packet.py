@@ -7,7 +7,6 @@ import socket
 import struct
 from collections.abc import Sequence
 
-from metallb.api.net import Address
 from metallb.transports.bpf import attach_best
 
 _LONGEST_FRAME = 2048
@@ -74,16 +73,16 @@ class PacketSocket:
 class Groups:
     """IPv6 multicast groups joined on one interface, so that the kernel reports them to switches (RFC 3810).
 
-    One socket holds some thousand memberships; more sockets are opened as they fill.
+    A group is an integer of 128 bits. One socket holds some thousand memberships; more sockets are opened as they fill.
     """
 
     def __init__(self, index: int) -> None:
         """Nothing is joined yet; `index` is the interface's."""
         self._index = index
         self._sockets: list[socket.socket] = []
-        self._joined: dict[Address, socket.socket] = {}
+        self._joined: dict[int, socket.socket] = {}
 
-    def join(self, group: Address) -> None:
+    def join(self, group: int) -> None:
         """Listens to a group.
 
         Raises:
@@ -105,7 +104,7 @@ class Groups:
         fresh.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, self._membership(group))
         self._joined[group] = fresh
 
-    def leave(self, group: Address) -> None:
+    def leave(self, group: int) -> None:
         """Stops listening; a group that is not joined, or whose interface is gone, is left already."""
         sock = self._joined.pop(group, None)
         if sock is None:
@@ -122,5 +121,5 @@ class Groups:
         self._sockets.clear()
         self._joined.clear()
 
-    def _membership(self, group: Address) -> bytes:
-        return group.pack() + struct.pack("=I", self._index)
+    def _membership(self, group: int) -> bytes:
+        return group.to_bytes(16) + struct.pack("=I", self._index)

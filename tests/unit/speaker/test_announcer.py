@@ -23,9 +23,9 @@ from metallb.protocols.arp.errors import DecodeError as ArpError
 from metallb.protocols.ethernet import BROADCAST, ETHERTYPE_ARP, ETHERTYPE_IPV6, Mac, parse_mac
 from metallb.protocols.ndp import packet as ndp
 from metallb.protocols.ndp.errors import DecodeError as NdpError
-from metallb.speaker.announcer import Announcer
-from metallb.speaker.link import Observer
+from metallb.speaker.announcer import Announcer, Observer
 from metallb.speaker.main import Speaker
+from metallb.speaker.orders import Alive, Closed, Heard, Message, Opened, clock
 from metallb.speaker.settings import SpeakerSettings
 from metallb.telemetry import metrics as m
 
@@ -147,13 +147,21 @@ class Counted:
     """An observer that only counts."""
 
     counts: Count[tuple[Counter, str]] = field(default_factory=Count)
-    drops: list[str] = field(default_factory=list)
+    frames: Count[str] = field(default_factory=Count)
+    drops: Count[str] = field(default_factory=Count)
+    conflicts: Count[tuple[str, str, Mac]] = field(default_factory=Count)
 
-    def count(self, counter: Counter, address: Address) -> None:
-        self.counts[counter, str(address)] += 1
+    def count(self, counter: Counter, address: Address, amount: int) -> None:
+        self.counts[counter, str(address)] += amount
 
-    def drop(self, protocol: str, reason: str) -> None:
-        self.drops.append(f"{protocol} {reason}")
+    def passed(self, interface: str, protocol: str, amount: int) -> None:
+        self.frames[f"{interface} {protocol}"] += amount
+
+    def drop(self, interface: str, protocol: str, reason: str, amount: int) -> None:
+        self.drops[f"{interface} {protocol} {reason}"] += amount
+
+    def conflict(self, interface: InterfaceName, address: Address, mac: Mac, amount: int) -> None:
+        self.conflicts[interface, str(address), mac] += amount
 
 
 class Nobody:
@@ -173,6 +181,31 @@ class Node:
     counted: Counted
     stack: AsyncExitStack
     queue: Nobody = field(default_factory=Nobody)
+    links: set[str] = field(default_factory=set)
+    heard: float = 0.0
+
+    def follow(self) -> None:
+        """Listens to what the process reports, too."""
+        told = self.announcer._outpost._hear
+
+        def hear(report: Message) -> None:
+            told(report)
+            match report:
+                case Opened(name):
+                    self.links.add(name)
+                case Closed(name):
+                    self.links.discard(name)
+                case Heard(at):
+                    self.heard = at
+
+        self.announcer._outpost._hear = hear
+
+    async def caught_up(self) -> None:
+        """Returns when the process has done all that it was told, and what it counted until then is known."""
+        self.announcer.flush()
+        now = clock()
+        self.announcer._outpost.send(Alive(now))
+        await self.until(lambda: self.heard >= now)
 
     @property
     def announcer(self) -> Announcer:
@@ -181,8 +214,7 @@ class Node:
     async def cable(self, name: str = "eth0", mac: str = "02:00:00:00:00:01") -> Neighbour:
         """A link that takes part, and a neighbour at its other end."""
         made = self.lay_cable(name, mac)
-        await self.until(lambda: index(name) in self.announcer._links)
-        await asyncio.sleep(0.005)
+        await self.until(lambda: name in self.links)
         return made
 
     def lay_cable(self, name: str = "eth0", mac: str = "02:00:00:00:00:01") -> Neighbour:
@@ -196,10 +228,6 @@ class Node:
 
     def announce(self, service: ServiceKey, *addresses: Address, interfaces: tuple[str, ...] = ()) -> None:
         self.announcer.announce(service, Announce(addresses, frozenset(map(InterfaceName, interfaces))))
-
-    async def forgotten(self, address: Address) -> None:
-        """Returns when no link answers for the address any more."""
-        self.announcer.flush()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
@@ -222,6 +250,7 @@ def on_node(in_namespace: Callable[..., None]) -> Run:
             async with AsyncExitStack() as stack:
                 node = Node(speaker, counted, stack)
                 queue: Any = node.queue
+                node.follow()
                 speaker._watch_interfaces(queue)
                 stack.callback(speaker.close)
                 await body(node)
@@ -240,11 +269,14 @@ class TestAnswers:
             assert await neighbour.answer(OURS) == MAC
             neighbour.ask(OURS, MAC)
             await neighbour.wait_for(lambda each: is_answer(each, OURS))
+            await node.caught_up()
             assert node.counted.counts["requests_received", str(OURS)] == 2
             assert node.counted.counts["responses_sent", str(OURS)] == 2
             await node.until(lambda: joined("eth0"))
             assert await neighbour.answer(SIX) == MAC
-            assert node.counted.counts["responses_sent", str(SIX)] == 1
+            await node.caught_up()
+            assert node.counted.counts["responses_sent", str(SIX)] >= 1
+            assert node.counted.frames == {"eth0 arp": 2, "eth0 ndp": node.counted.counts["responses_sent", str(SIX)]}
 
         on_node(body)
 
@@ -256,7 +288,7 @@ class TestAnswers:
             assert await neighbour.answer(OTHER) == MAC
             answered = sum(is_answer(each, OTHER) for each in neighbour.seen)
             node.announcer.announce(MAIL, None)
-            await node.forgotten(OTHER)
+            await node.caught_up()
             neighbour.ask(OTHER)
             assert await neighbour.answer(OURS) == MAC, "asked later, so the first was not answered"
             assert sum(is_answer(each, OTHER) for each in neighbour.seen) == answered
@@ -273,7 +305,8 @@ class TestAnswers:
                 neighbour.send(reply.encode())
                 neighbour.send(BROADCAST + THEIRS + b"\x86\xdd" + bytes(60))
             await neighbour.answer(OURS)
-            assert node.counted.drops == []
+            await node.caught_up()
+            assert not node.counted.drops
 
         on_node(body)
 
@@ -285,7 +318,8 @@ class TestAnswers:
             for number in range(300):
                 neighbour.ask(Address(4, OTHER.value + 1 + number % 50))
             assert await neighbour.answer(OURS) == MAC
-            assert node.counted.drops == [], "none of them left the kernel"
+            await node.caught_up()
+            assert not node.counted.drops, "none of them left the kernel"
 
         on_node(body)
 
@@ -341,7 +375,8 @@ class TestAnnouncements:
                 return not missing
 
             await neighbour.wait_for(last)
-            assert node.counted.drops == [], "none was lost on the way out"
+            await node.caught_up()
+            assert not node.counted.drops, "none was lost on the way out"
 
         on_node(body)
 
@@ -411,7 +446,7 @@ class TestInterfaces:
             await neighbour.answer(OURS)
             ip("link", "del", "eth0")
             await node.until(lambda: node.announcer.interface_names == frozenset())
-            assert node.announcer._links == {}
+            await node.until(lambda: not node.links)
             again = await node.cable()
             assert await again.answer(OURS) == MAC
 
@@ -477,7 +512,7 @@ class TestGroups:
             await node.until(lambda: joined("eth0"))
             ip("link", "set", "eth0", "down")
             ip("link", "set", "eth0", "up")
-            await node.until(lambda: joined("eth0") and bool(node.announcer._links))
+            await node.until(lambda: joined("eth0"))
             neighbour.close()
             again = Neighbour("peer-eth0")
             node.stack.callback(again.close)
