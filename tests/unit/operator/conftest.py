@@ -12,7 +12,7 @@ import pytest
 from metallb.api.core import Condition, ObjectMeta
 from metallb.api.v1beta1 import MetalLB, MetalLBSpec, MetalLBStatus
 from metallb.kube.errors import ApiError, ConflictError, NotFoundError
-from metallb.kube.objects import Bare
+from metallb.kube.objects import Bare, Key
 from metallb.kube.resources import (
     CONFIG_MAPS,
     DAEMON_SETS,
@@ -33,6 +33,7 @@ from metallb.operator.conditions import WorkloadStatus
 from metallb.operator.failover import Suspect
 from metallb.operator.installation import Installation
 from metallb.operator.operands import CLUSTER_SCOPED
+from metallb.operator.pods import OperandPod
 from metallb.operator.reconciler import MetalLBOperator, Outlets, Stores, Workload
 
 NAMESPACE = "metallb-system"
@@ -58,7 +59,8 @@ def make_stores() -> Stores:
 class FakeCluster:
     """Server-side apply, deletion and status patches of the few kinds that the operator writes.
 
-    `writes` lists what was asked, `changes` counts what changed an object; `failing` answers instead.
+    `writes` lists what was asked, `changes` counts what changed an object; `failing` answers instead, `refused`
+    does for objects of a name.
     """
 
     objects: dict[tuple[str, str], Object] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class FakeCluster:
     writes: list[str] = field(default_factory=list)
     changes: int = 0
     failing: ApiError | None = None
+    refused: dict[str, ApiError] = field(default_factory=dict)
     warnings: list[tuple[str, str]] = field(default_factory=list)
     stores: Stores = field(default_factory=make_stores)
     now: str = "2026-01-01T00:00:00Z"
@@ -74,6 +77,8 @@ class FakeCluster:
 
     async def apply(self, resource: Resource, name: str, body: Object, **_options: Any) -> Bare:
         self._record(f"apply {resource.kind}/{name}")
+        if name in self.refused:
+            raise self.refused[name]
         known = self.objects.get((resource.kind, name))
         applied = {key: value for key, value in body.items() if key != "metadata"}
         metadata = {key: body["metadata"].get(key, []) for key in ("labels", "ownerReferences")}
@@ -122,6 +127,26 @@ class FakeCluster:
         found["applied"] = {}
         found["generation"] += 1
         found["version"] = self.changes
+
+    def put_pod(self, name: str, **status: Any) -> None:
+        """A pod of MetalLB that is not ready since the beginning of 2026."""
+        self.changes += 1
+        ready = {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        conditions = [*status.pop("conditions", []), ready]
+        metadata = {"name": name, "namespace": NAMESPACE, "resourceVersion": str(self.changes)}
+        body = {"metadata": metadata, "status": {"conditions": conditions} | status}
+        self.stores.pods.put(msgspec.convert(body, OperandPod))
+
+    def put_failover(self, name: str = "ipfailover") -> None:
+        """Somebody's Deployment of keepalived."""
+        self.changes += 1
+        container = {"image": "quay.io/openshift/origin-keepalived-ipfailover:4.14"}
+        metadata = {"name": name, "namespace": "default", "resourceVersion": str(self.changes)}
+        body = {"metadata": metadata, "spec": {"template": {"spec": {"containers": [container]}}}}
+        self.stores.suspects[DEPLOYMENTS].put(msgspec.convert(body, Suspect))
+
+    def remove_failover(self, name: str = "ipfailover") -> None:
+        self.stores.suspects[DEPLOYMENTS].remove(Key("default", name))
 
     def get_ready(self, speakers: int = 4) -> None:
         scheduled = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled")
