@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import itertools
 import json
 import selectors
 import signal
@@ -84,6 +85,11 @@ class Record:
         return next(
             (each.at_s for each in self.answers if each.asked and each.mac != mac and each.at_s >= after_s), None
         )
+
+    def longest_gap_s(self) -> float:
+        """The longest time between two answers, or an answer and either end."""
+        moments = [self.began_s, *(each.at_s for each in self._answered(self.began_s)), self.ended_s]
+        return round(max(later - earlier for earlier, later in itertools.pairwise(moments)), 4)
 
     def _answered(self, after_s: float) -> Iterator[Answer]:
         return (each for each in self.answers if each.asked and each.at_s >= after_s)

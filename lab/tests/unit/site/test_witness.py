@@ -85,6 +85,11 @@ def test_how_long_two_answered(row: str, double_s: float) -> None:
     assert record(row).longest_double_s() == pytest.approx(double_s)
 
 
+@pytest.mark.parametrize(("row", "gap_s"), [("AAAA", 0.01), ("AA..bA", 0.04), ("....AA", 0.04), ("AA...", 0.04)])
+def test_how_long_nobody_answered(row: str, gap_s: float) -> None:
+    assert record(row).longest_gap_s() == pytest.approx(gap_s)
+
+
 def test_who_answered_first_and_when() -> None:
     seen = record("A..BbAC")
     assert seen.by() == ["A", "B", "C"]
