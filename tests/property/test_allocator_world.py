@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from hypothesis import given, settings
@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from metallb.allocator import companions
-from metallb.allocator.allocator import Allocator
 from metallb.allocator.converge import Assign, Keep
 from metallb.allocator.request import Request, Sharing, request_of, sharing_of
 from metallb.allocator.reservations import Reservation
@@ -96,11 +95,11 @@ def draw_wish(draw: random.Random) -> Wish:
     )
 
 
-def draw_pool(draw: random.Random) -> tuple[Pool, Terms]:
+def draw_pool(draw: random.Random) -> Pool:
     blocks = draw.sample(BLOCKS, draw.choice([0, 1, 1, 2, 2, 3]))
     auto, buggy = draw.random() < 0.8, draw.random() < 0.2
     name, ranges = draw.choice("pqr"), tuple(map(Range.parse, blocks))
-    return Pool(name, ranges, auto, buggy, draw.choice(ALLOCATIONS)), draw.choice(TERMS)
+    return Pool(name, ranges, auto, buggy, draw.choice(ALLOCATIONS), terms=draw.choice(TERMS))
 
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -122,15 +121,6 @@ class Write:
     refused: bool = False
 
 
-class Termed(Allocator):
-    """Gets the terms of pools from the test."""
-
-    terms: Mapping[str, Terms] = {}
-
-    def replace_pools(self, pools: Iterable[Pool], terms: Mapping[str, Terms] = {}) -> frozenset[ServiceKey]:
-        return super().replace_pools(pools, self.terms)
-
-
 class Lives(RuleBasedStateMachine):
     """The API server's objects, what the controller has not heard yet, and the controller."""
 
@@ -138,7 +128,7 @@ class Lives(RuleBasedStateMachine):
         super().__init__()
         self.few, companions._FEW = companions._FEW, 0  # heaps for all
         self.api: dict[ServiceKey, Service] = {}
-        self.pools: dict[str, tuple[Pool, Terms]] = {}
+        self.pools: dict[str, Pool] = {}
         self.cache: dict[ServiceKey, Service] = {}
         self.events: deque[tuple[ServiceKey, Service | None]] = deque()
         self.writes: dict[ServiceKey, Write] = {}
@@ -160,7 +150,7 @@ class Lives(RuleBasedStateMachine):
         terms=st.sampled_from(TERMS),
     )
     def begin(self, blocks: list[str], terms: Terms) -> None:
-        self.pools = {"p": (Pool("p", tuple(map(Range.parse, blocks))), terms)}
+        self.pools = {"p": Pool("p", tuple(map(Range.parse, blocks)), terms=terms)}
         self.take_over([])
 
     # Users
@@ -224,17 +214,16 @@ class Lives(RuleBasedStateMachine):
             self.touched.add(key)
         self.come_to_rest(order)
 
-    @rule(drawn=pools, order=ORDERS)
-    def write_pool(self, drawn: tuple[Pool, Terms], order: int | None) -> None:
+    @rule(new=pools, order=ORDERS)
+    def write_pool(self, new: Pool, order: int | None) -> None:
         """A pool gets these addresses, others lose them; one without addresses is gone."""
-        new, terms = drawn
         left = {}
-        for name, (pool, its_terms) in self.pools.items():
+        for name, pool in self.pools.items():
             kept = tuple(each for each in pool.ranges if each not in new.ranges)
             if name != new.name and kept:
-                left[name] = with_ranges(pool, kept), its_terms
+                left[name] = replace(pool, ranges=kept)
         if new.ranges:
-            left[new.name] = new, terms
+            left[new.name] = new
         self.pools = dict(sorted(left.items()))
         self.pools_changed = True
         self.expected.clear()
@@ -342,14 +331,8 @@ class Lives(RuleBasedStateMachine):
 
     def load(self) -> None:
         """As the shell does it when pools change."""
-        terms = {name: its_terms for name, (_, its_terms) in self.pools.items()}
-        allocator: Any = self.assignment.allocator
-        terms_changed, allocator.terms = allocator.terms != terms, terms
-        config = Config(pools=tuple(pool for pool, _ in self.pools.values()))
-        if terms_changed:
-            self.assignment.config = None
-        before = {pool.name: (pool, terms.get(pool.name)) for pool in self.assignment.pools}
-        if self.assignment.load(config):
+        before = {pool.name: pool for pool in self.assignment.pools}
+        if self.assignment.load(Config(pools=tuple(self.pools.values()))):
             self.assignment.adopt(self.cache.values())
             changed = {name for name, pool in self.pools.items() if before.get(name) != pool}
             for service in sorted(self.cache.values(), key=lambda each: each.seniority):
@@ -406,7 +389,7 @@ class Lives(RuleBasedStateMachine):
         self.take_over(list(self.assignment.allocator.reservations))
 
     def take_over(self, reservations: list[Reservation]) -> None:
-        self.assignment = Assignment(allocator=Termed())
+        self.assignment = Assignment()
         self.lacking.clear()
         self.events.clear()
         self.line.clear()
@@ -456,7 +439,7 @@ class Lives(RuleBasedStateMachine):
         families = sorted(address.family for address in reservation.addresses)
         if known or not ours or request.addresses or request.unusable or families != sorted(request.families):
             return None
-        pool, _ = next(each for each in self.pools.values() if reservation.addresses[0] in each[0])
+        pool = next(each for each in self.pools.values() if reservation.addresses[0] in each)
         fits = pool.admits(service.key.namespace, service.metadata.labels)
         asked = request.pool == pool.name if request.pool else pool.auto_assign
         taken = any(allocator.holders_of(address) for address in reservation.addresses)
@@ -464,17 +447,17 @@ class Lives(RuleBasedStateMachine):
 
     def expect_to_be_remembered(self, key: ServiceKey) -> None:
         held = self.assignment.allocator.holder(key)
-        if held is not None and self.pools[held.pool][1].sticky_s:
-            self.expected[key] = Reservation(key, held.addresses, self.now + self.pools[held.pool][1].sticky_s)
+        if held is not None and self.pools[held.pool].terms.sticky_s:
+            self.expected[key] = Reservation(key, held.addresses, self.now + self.pools[held.pool].terms.sticky_s)
 
     def check_limits(self, service: Service, addresses: tuple[Address, ...]) -> None:
         """Neither quotas nor draining let a Service have what it did not show before."""
         before = self.before_limits.get(service.key, frozenset()) | {Address.parse(ip) for ip in shown(service)}
         for address in set(addresses) - before:
-            pool, terms = next((pool, terms) for pool, terms in self.pools.values() if address in pool)
-            assert not terms.draining
-            if terms.quota is not None and self.on(address, service.key.namespace) == [service.key]:
-                assert len(self.held_in(service.key.namespace, pool)) <= terms.quota
+            pool = next(pool for pool in self.pools.values() if address in pool)
+            assert not pool.terms.draining
+            if pool.terms.quota is not None and self.on(address, service.key.namespace) == [service.key]:
+                assert len(self.held_in(service.key.namespace, pool)) <= pool.terms.quota
 
     def held_in(self, namespace: str, pool: Pool) -> set[Address]:
         """The addresses of a pool that a namespace's Services hold."""
@@ -495,7 +478,7 @@ class Lives(RuleBasedStateMachine):
             for each in allocator.occupancy(key):
                 users.setdefault(each.address, []).append(key)
         for key, allocation in allocator.allocations.items():
-            assert all(address in self.pools[allocation.pool][0] for address in allocation.addresses)
+            assert all(address in self.pools[allocation.pool] for address in allocation.addresses)
             assert key in KEYS
         for address, keys in users.items():
             assert allocator.holders_of(address) == set(keys)
@@ -505,7 +488,7 @@ class Lives(RuleBasedStateMachine):
             claims = [each for key in held for each in allocator.occupancy(key) if each.address == address]
             assert len(claims) < 2 or (len({each.sharing for each in claims}) == 1 and claims[0].sharing.key)
             assert sum(len(each.ports) for each in claims) == len({port for each in claims for port in each.ports})
-        for name, (pool, _) in self.pools.items():
+        for name, pool in self.pools.items():
             for family, usage in allocator.usage(name).items():
                 assert usage.in_use == sum(a in pool and a.family == family for a in users)
 
@@ -542,10 +525,8 @@ class Lives(RuleBasedStateMachine):
                 assert set(before) <= now or now == asked, (key, before, now)
 
     def check_that_another_controller_changes_nothing(self, order: list[ServiceKey]) -> None:
-        fresh = Termed()
-        fresh.terms = {name: terms for name, (_, terms) in self.pools.items()}
-        assignment = Assignment(allocator=fresh)
-        assignment.load(Config(pools=tuple(pool for pool, _ in self.pools.values())))
+        assignment = Assignment()
+        assignment.load(Config(pools=tuple(self.pools.values())))
         assignment.adopt(self.api[key] for key in order)
         for key in order:
             decision = assignment.decide(key, self.api[key], self.now).decision
@@ -572,7 +553,7 @@ class Lives(RuleBasedStateMachine):
 
     def choices(self, request: Request) -> Iterator[tuple[Address, ...]]:
         """All that the Service could be given."""
-        for pool, _ in self.pools.values():
+        for pool in self.pools.values():
             each = [Address(r.family, value) for r in pool.ranges for value in range(r.first, r.last + 1)]
             singles = [(address,) for address in each if address.family in request.families]
             pairs = [(one, two) for one in each for two in each if one.family < two.family]
@@ -592,17 +573,20 @@ class Lives(RuleBasedStateMachine):
         asked: bool = False,
         extending: Iterable[Address] = (),
     ) -> bool:
-        found = [(pool, terms) for pool, terms in self.pools.values() if all(address in pool for address in addresses)]
-        if not found or found[0][1].draining:
+        found = [pool for pool in self.pools.values() if all(address in pool for address in addresses)]
+        if not found or found[0].terms.draining:
             return False
-        pool, terms = found[0]
+        pool = found[0]
         if not pool.admits(service.key.namespace, service.metadata.labels) or request.pool not in {"", pool.name}:
             return False
         if not asked and not request.pool and not pool.auto_assign and not extending:
             return False
-        if terms.quota is not None:
+        if pool.terms.quota is not None:
             alone = {a for a in self.mine(service) if a in pool and len(self.on(a, service.key.namespace)) == 1}
-            if len(self.held_in(service.key.namespace, pool) - (alone - set(addresses)) | set(addresses)) > terms.quota:
+            if (
+                len(self.held_in(service.key.namespace, pool) - (alone - set(addresses)) | set(addresses))
+                > pool.terms.quota
+            ):
                 return False
         return all(self.could_join(service, address) for address in addresses)
 
@@ -621,10 +605,6 @@ class Lives(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         companions._FEW = self.few
-
-
-def with_ranges(pool: Pool, ranges: tuple[Range, ...]) -> Pool:
-    return Pool(pool.name, ranges, pool.auto_assign, pool.avoid_buggy_ips, pool.allocation)
 
 
 def shown(service: Service) -> set[str]:

@@ -19,7 +19,7 @@ Source: spec/controller.md 9; docs/concepts/allocation.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
 from typing import NamedTuple
@@ -44,9 +44,6 @@ from metallb.allocator.sharing import Tenancy
 from metallb.allocator.shelves import Shelves, serves_unasked
 from metallb.api.net import Address, Family, ServiceKey
 from metallb.config.model import Pool
-from metallb.config.terms import FREE, Terms
-
-NO_TERMS: Mapping[str, Terms] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,7 @@ class Allocator:
         """Addresses in use and in all of a pool, by family; a shared address counts once."""
         return {family: self.pools[pool].usage(family) for family in FAMILIES}
 
-    def replace_pools(self, pools: Iterable[Pool], terms: Mapping[str, Terms] = NO_TERMS) -> frozenset[ServiceKey]:
+    def replace_pools(self, pools: Iterable[Pool]) -> frozenset[ServiceKey]:
         """Takes new pools into force; returns the Services whose addresses none of them offers: they lose them.
 
         The others keep their addresses, under the name of the pool that offers them now. Pools whose addresses are as
@@ -124,11 +121,11 @@ class Allocator:
         kept, displaced = {}, []
         for name, state in self.pools.items():
             pool = wanted.get(name)
-            if pool is not None and state.reconfigure(pool, terms.get(name, FREE)):
+            if pool is not None and state.reconfigure(pool):
                 kept[name] = state
             else:
                 displaced.append(state)
-        self.pools = {name: kept.get(name) or PoolState(pool, terms.get(name, FREE)) for name, pool in wanted.items()}
+        self.pools = {name: kept.get(name) or PoolState(pool) for name, pool in wanted.items()}
         self._index = PoolIndex(self.pools.values())
         self._shelves = Shelves.of(self.pools.values())
         lost = self._rehouse(displaced)

@@ -15,7 +15,7 @@ from metallb.allocator.positions import Positions
 from metallb.allocator.sharing import Tenancy
 from metallb.api.net import Address, Family, ServiceKey
 from metallb.config.model import Pool
-from metallb.config.terms import FREE, Terms
+from metallb.config.terms import Terms
 
 FAMILIES: tuple[Family, ...] = (4, 6)
 MAX_COUNT = (1 << 63) - 1
@@ -52,13 +52,11 @@ class PoolState:
 
     Attributes:
         pool: as configured.
-        terms: what it gives to whom.
         tenancies: the addresses in use or kept from others, and by whom.
         marks: lists that pass over this pool until it has room again.
     """
 
     pool: Pool
-    terms: Terms = FREE
     tenancies: dict[Address, Tenancy] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
     _spaces: dict[Family, AddressSpace] = field(init=False)
@@ -84,19 +82,24 @@ class PoolState:
         return self.pool.name
 
     @property
+    def terms(self) -> Terms:
+        """Limits on what it gives."""
+        return self.pool.terms
+
+    @property
     def place(self) -> Place:
         """Where it stands among all pools."""
         allocation = self.pool.allocation
         priority = allocation.priority if allocation else 0
         return allocation is None, priority <= 0, priority, self.pool.name
 
-    def reconfigure(self, pool: Pool, terms: Terms) -> bool:
+    def reconfigure(self, pool: Pool) -> bool:
         """Takes other settings of the same addresses into force; False, and nothing is done, where they are others."""
         mine = self.pool
         if (mine.ranges, mine.avoid_buggy_ips) != (pool.ranges, pool.avoid_buggy_ips):
             return False
-        recount = terms.quota is not None and self.terms.quota is None
-        self.pool, self.terms, self.marks = pool, terms, []
+        recount = pool.terms.quota is not None and mine.terms.quota is None
+        self.pool, self.marks = pool, []
         if recount:
             self._held = {}
             for address, tenancy in self.tenancies.items():

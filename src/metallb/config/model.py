@@ -8,6 +8,7 @@ from typing import Literal
 from metallb.api.net import Address, InterfaceName, Range
 from metallb.config.communities import Community
 from metallb.config.selectors import Labels, Selector, any_matches
+from metallb.config.terms import FREE, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,7 @@ class Pool:
         allocation: who may use it; None means everybody.
         l2: its layer-2 advertisements, by name.
         bgp: its BGP advertisements, by name.
+        terms: limits on what it gives.
     """
 
     name: str
@@ -211,6 +213,7 @@ class Pool:
     allocation: ServiceAllocation | None = None
     l2: tuple[L2Advertisement, ...] = ()
     bgp: tuple[BGPAdvertisement, ...] = ()
+    terms: Terms = FREE
 
     def __contains__(self, address: Address) -> bool:
         """Whether a Service may hold this address from this pool."""

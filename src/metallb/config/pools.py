@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from metallb.api import v1beta1
 from metallb.api.net import BITS, Address, Family, Range
+from metallb.config import terms
 from metallb.config.model import Pool, ServiceAllocation
 from metallb.config.parsing import Parsed, Problems
 from metallb.config.selectors import Labels, Selector, any_matches
@@ -63,6 +64,7 @@ def parse_pool(resource: v1beta1.IPAddressPool, namespaces: Mapping[str, Labels]
         auto_assign=spec.auto_assign,
         avoid_buggy_ips=spec.avoid_buggy_ips,
         allocation=_parse_allocation(spec.service_allocation, namespaces, problems),
+        terms=terms.parse(resource.metadata.annotations, problems),
     )
     return ParsedPool(*problems.head(resource.metadata), pool, resource.metadata.labels, items, _needed(items))
 

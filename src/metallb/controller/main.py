@@ -15,6 +15,7 @@ from msgspec.json import Decoder
 from metallb.allocator.pool import MAX_COUNT
 from metallb.api import v1beta1, v1beta1_bgp
 from metallb.api.core import Namespace, Service
+from metallb.config import terms
 from metallb.config.build import Snapshot
 from metallb.config.errors import ConfigError
 from metallb.config.state import CONTROLLER, Reading, describe
@@ -346,9 +347,11 @@ def show_pools(metrics: m.Metrics, assignment: Assignment) -> None:
 
 
 def _spec_changed(change: Change[v1beta1.IPAddressPool]) -> bool:
-    """Counters in the status are our own writes: they change nothing."""
+    """Counters in the status are our own writes: they change nothing. Limits are annotations."""
     before, after = change.before, change.after
-    return before is None or after is None or before.metadata.generation != after.metadata.generation
+    if before is None or after is None or before.metadata.generation != after.metadata.generation:
+        return True
+    return terms.written(before.metadata.annotations) != terms.written(after.metadata.annotations)
 
 
 def _labels_changed(change: Change[Namespace]) -> bool:

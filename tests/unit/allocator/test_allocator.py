@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,8 +29,8 @@ def request(name: str, *, families: tuple[Family, ...] = (4,), port: int = 80, *
 
 def allocator(terms: Terms = FREE, *ranges: str) -> Allocator:
     found = Allocator()
-    pool = Pool("p", tuple(map(Range.parse, ranges or ("10.0.0.0/30", "2001:db8::/126"))))
-    found.replace_pools([pool], {"p": terms})
+    pool = Pool("p", tuple(map(Range.parse, ranges or ("10.0.0.0/30", "2001:db8::/126"))), terms=terms)
+    found.replace_pools([pool])
     return found
 
 
@@ -43,7 +44,7 @@ class TestDrain:
     def drained(self) -> Allocator:
         found = allocator()
         given(found.allocate(request("old", sharing=SHARED)))
-        found.replace_pools([found.pools["p"].pool], {"p": Terms(draining=True)})
+        found.replace_pools([replace(found.pools["p"].pool, terms=Terms(draining=True))])
         return found
 
     @pytest.mark.parametrize("more", [{}, {"addresses": ("10.0.0.1",)}, {"pool": "p"}, {"sharing": SHARED, "port": 81}])
@@ -98,7 +99,7 @@ class TestQuota:
         found = allocator()
         for name in ("a/1", "a/2"):
             given(found.allocate(request(name)))
-        assert found.replace_pools([found.pools["p"].pool], {"p": Terms(quota=1)}) == frozenset()
+        assert found.replace_pools([replace(found.pools["p"].pool, terms=Terms(quota=1))]) == frozenset()
         assert given(found.assign(request("a/2"), (Address.parse("10.0.0.1"),))) == ["10.0.0.1"]
         found.release(request("a/1").key)
         assert isinstance(found.allocate(request("a/1")), NothingLeft)
@@ -140,8 +141,8 @@ class TestSticky:
 
     @pytest.mark.parametrize("terms", [Terms(), Terms(draining=True, sticky_s=10)])
     def test_a_pool_that_does_not_remember_any_more_gives_it_to_the_next(self, found: Allocator, terms: Terms) -> None:
-        found.replace_pools([found.pools["p"].pool], {"p": terms})
-        found.replace_pools([found.pools["p"].pool], {"p": Terms()})
+        found.replace_pools([replace(found.pools["p"].pool, terms=terms)])
+        found.replace_pools([replace(found.pools["p"].pool, terms=FREE)])
         assert list(found.reservations) == []
         assert given(found.allocate(request("new"))) == ["10.0.0.0"]
 
@@ -153,8 +154,8 @@ class TestSticky:
         for each in kept:
             fresh.reservations.add(each)
         assert given(fresh.allocate(request("new"))) == ["10.0.0.1"]
-        renamed = Pool("q", (Range.parse("2001:db8::/60"), Range.parse("10.0.0.0/28")))
-        fresh.replace_pools([renamed], {"q": Terms(sticky_s=10)})
+        ranges = (Range.parse("2001:db8::/60"), Range.parse("10.0.0.0/28"))
+        fresh.replace_pools([Pool("q", ranges, terms=Terms(sticky_s=10))])
         assert given(fresh.allocate(request("newer"))) == ["10.0.0.2"]
         assert given(fresh.allocate(request("gone", families=(4, 6)))) == ["10.0.0.0", "2001:db8::"]
 
@@ -203,11 +204,11 @@ class TestReasons:
             Pool("theirs", (Range.parse("10.0.1.0/32"),), allocation=ServiceAllocation(1, frozenset({"b"}), ())),
             Pool("asked-only", (Range.parse("10.0.2.0/32"),), auto_assign=False),
             Pool("six", (Range.parse("2001:db8::/64"),)),
-            Pool("drained", (Range.parse("10.0.3.0/32"),)),
-            Pool("limited", (Range.parse("10.0.4.0/31"),)),
+            Pool("drained", (Range.parse("10.0.3.0/32"),), terms=Terms(draining=True)),
+            Pool("limited", (Range.parse("10.0.4.0/31"),), terms=Terms(quota=1)),
         ]
         found = Allocator()
-        found.replace_pools(pools, {"drained": Terms(draining=True), "limited": Terms(quota=1)})
+        found.replace_pools(pools)
         for name in ("1", "2"):
             given(found.allocate(request(name)))
         assert str(found.allocate(request("new"))) == (

@@ -47,7 +47,7 @@ steps = st.lists(
     max_size=15,
 )
 pools = st.builds(
-    lambda auto, allocation, terms: PoolState(Pool("p", RANGES, auto_assign=auto, allocation=allocation), terms),
+    lambda auto, allocation, terms: PoolState(Pool("p", RANGES, auto_assign=auto, allocation=allocation, terms=terms)),
     st.booleans(),
     st.sampled_from(
         [
@@ -145,7 +145,7 @@ def test_offers_to_one_add_up() -> None:
 
 
 def test_a_quota_with_room_again_asks_its_namespace_only() -> None:
-    line, state = WaitingLine(), PoolState(Pool("p", RANGES), Terms(quota=2))
+    line, state = WaitingLine(), PoolState(Pool("p", RANGES, terms=Terms(quota=2)))
     a, b = ServiceKey("a", "s"), ServiceKey("b", "s")
     line.join(("1", a), Waiting(PoolExhausted("p", (4,)), request(a)))
     line.join(("2", b), Waiting(QuotaReached("p", "b", 2), request(b)))

@@ -24,6 +24,11 @@ def pool(generation: int = 1, **labels: str) -> v1beta1.IPAddressPool:
     return v1beta1.IPAddressPool(metadata=metadata, spec=v1beta1.IPAddressPoolSpec(addresses=("10.0.0.0/24",)))
 
 
+def limited_pool(annotation: str) -> v1beta1.IPAddressPool:
+    metadata = ObjectMeta(name="p", generation=1, annotations={annotation: "true"})
+    return v1beta1.IPAddressPool(metadata=metadata, spec=pool().spec)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "matters"),
     [
@@ -32,9 +37,12 @@ def pool(generation: int = 1, **labels: str) -> v1beta1.IPAddressPool:
         (pool(), pool(), False),
         (pool(), pool(2), True),
         (pool(), pool(a="b"), False),
+        (pool(), limited_pool("metallb.io/drain"), True),
+        (limited_pool("metallb.io/drain"), limited_pool("metallb.io/drain"), False),
+        (pool(), limited_pool("example.org/any"), False),
     ],
 )
-def test_of_pools_specs_count(before: Any, after: Any, matters: bool) -> None:  # noqa: FBT001  # a column
+def test_of_pools_specs_and_limits_count(before: Any, after: Any, matters: bool) -> None:  # noqa: FBT001  # a column
     assert _spec_changed(Change(KEY, before, after)) is matters
 
 
