@@ -43,7 +43,11 @@ format: $(STAMP) ## reformat and fix what can be fixed
 
 generate: $(STAMP) ## rewrite what is generated: CRDs, manifests, goldens
 	@$(BIN)/python -m scripts.generate
+	@$(BIN)/python -m scripts.olm
 	@$(BIN)/pytest -q --update tests/unit
+
+bundle: $(STAMP) ## write packaging/: the OLM bundle, the catalog and the list of images (IMAGES="operator=... speaker=...")
+	@$(BIN)/python -m scripts.olm $(addprefix --image ,$(IMAGES))
 
 bench: setup ## run the benchmarks, one JSON line each
 	@for b in lab_start assign memory arp_answer config_build; do $(BIN)/python bench/$$b.py || exit 1; done
@@ -56,4 +60,4 @@ lock: $(STAMP) ## compile the dependency locks anew
 clean: ## remove what setup installed under the project
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test lint types imports pytest format generate bench lock clean
+.PHONY: help setup demo test lint types imports pytest format generate bundle bench lock clean
