@@ -285,14 +285,14 @@ class Watched(Assignment):
         self._latest: dict[Key, Service] = {}
         self._shielding: dict[Key, Service] = {}
 
-    def decide(self, key: ServiceKey, service: Service | None) -> Any:
+    def decide(self, key: ServiceKey, service: Service | None, now: float = 0.0) -> Any:
         if service is None:
             self._latest.pop(Key(*key), None)
         else:
             self._latest[Key(*key)] = service
         # What a Service gave up is shielded with the claims that it had when the pools were loaded.
         self._known[Key(*key)] += [dict(self._latest), {**self._shielding, Key(*key): service}] if service else []
-        return super().decide(key, service)
+        return super().decide(key, service, now)
 
     def adopt(self, services: Iterable[Service]) -> None:
         kept = list(services)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class ServiceController:
         read: Callable[[], Reading],
         writer: StatusWriter,
         outlets: Outlets,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.assignment = assignment
         self.services: Reconciler[Key] = Reconciler("service", self._service, workers=WORKERS, observe=outlets.observe)
@@ -67,6 +69,7 @@ class ServiceController:
         self._read = read
         self._writer = writer
         self._outlets = outlets
+        self._now = now
         self._said: dict[ServiceKey, tuple[str, tuple[Notice, ...]]] = {}
         self._written_over: dict[ServiceKey, str] = {}
         self._lacking: set[ServiceKey] = set()
@@ -100,7 +103,7 @@ class ServiceController:
         if service is not None and self._written_over.get(service.key) == service.metadata.resource_version:
             return Done()  # our own write is not in the cache yet; when it is, the Service is in line again
         self._written_over.pop(ServiceKey(*key), None)
-        outcome = self.assignment.decide(ServiceKey(*key), service)
+        outcome = self.assignment.decide(ServiceKey(*key), service, self._now())
         for woken in outcome.woken:
             self.services.add(Key(*woken))
         self._note_lack(ServiceKey(*key), outcome.decision)

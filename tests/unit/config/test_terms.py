@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metallb.api import v1beta1
 from metallb.api.core import ObjectMeta
 from metallb.config.parsing import Problems
+from metallb.config.pools import parse_pool
 from metallb.config.terms import DRAIN, FREE, LONGEST_S, QUOTA, STICKY, Terms, parse, written
 
 
@@ -56,6 +61,21 @@ def test_what_can_not_be_read_is_named_with_its_rule(name: str, value: str, rule
     assert parse({name: value}, found) == FREE
     assert [(error.field, error.value, error.rule) for error in found.found] == [
         (f"metadata.annotations[{name}]", value, rule)
+    ]
+
+
+def test_they_are_part_of_the_pool_and_of_its_errors(make_pool: Callable[..., v1beta1.IPAddressPool]) -> None:
+    plain = make_pool("p", "10.0.0.0/24")
+    assert parse_pool(plain, {}).pool.terms == FREE
+    annotations = {DRAIN: "true", QUOTA: "many"}
+    limited = msgspec.structs.replace(plain, metadata=msgspec.structs.replace(plain.metadata, annotations=annotations))
+    found = parse_pool(limited, {})
+    assert found.pool.terms == Terms(draining=True)
+    assert [str(error) for error in found.errors] == [
+        (
+            "IPAddressPool metallb-system/p: metadata.annotations[metallb.io/quota-per-namespace]: 'many' "
+            "must be a whole number from 0 to 2147483647"
+        )
     ]
 
 
