@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import subprocess
 from collections import Counter as Count
@@ -76,6 +78,17 @@ class Neighbour:
                 link_layer=THEIRS,
             ).encode()
         )
+
+    def claim(self, address: Address, mac: Mac) -> None:
+        """Says that the address is ours, in the name of some host."""
+        if address.family == 4:
+            frame = arp.ArpPacket(BROADCAST, mac, arp.REPLY, mac, address.value, BROADCAST, address.value).encode()
+        else:
+            nodes = ndp.ALL_NODES
+            frame = ndp.NdpPacket(
+                ndp.multicast_mac(nodes), mac, nodes, ASKER_SIX.value, ndp.ADVERTISEMENT, address.value, link_layer=mac
+            ).encode()
+        self.send(frame)
 
     async def wait_for(self, wanted: Callable[[Any], bool], timeout_s: float = 5) -> Any:
         """The next message that is wanted; those before it are in `seen`."""
@@ -341,6 +354,52 @@ class TestAnswers:
                 neighbour.send(bytes(damaged))
             assert await neighbour.answer(OURS) == MAC
             assert await neighbour.answer(SIX) == MAC
+
+        on_node(body)
+
+    @pytest.mark.parametrize("address", [OURS, SIX])
+    def test_who_names_our_address_as_its_own_is_told_of_within_a_second(self, on_node: Run, address: Address) -> None:
+        async def body(node: Node) -> None:
+            neighbour, _ = await node.cable(), await node.cable("eth1", "02:00:00:00:00:02")
+            node.announce(WEB, OURS, SIX)
+            await neighbour.announcement(address)
+            neighbour.claim(address, parse_mac("02:00:00:00:00:02"))
+            neighbour.claim(address, THEIRS)
+            began = asyncio.get_running_loop().time()
+            await node.until(lambda: bool(node.counted.conflicts))
+            assert asyncio.get_running_loop().time() - began < 1
+            assert node.counted.conflicts == {("eth0", str(address), THEIRS): 1}, "our other link is no stranger"
+
+        on_node(body)
+
+    def test_a_hushed_node_answers_nothing_until_it_goes_on(self, on_node: Run) -> None:
+        async def body(node: Node) -> None:
+            neighbour = await node.cable()
+            node.announce(WEB, OURS)
+            await neighbour.answer(OURS)
+            node.announcer.hush()
+            await node.caught_up()
+            neighbour.ask(OURS)
+            with pytest.raises(TimeoutError):
+                await neighbour.wait_for(lambda each: is_answer(each, OURS), timeout_s=0.2)
+            node.announce(MAIL, OTHER)
+            node.announcer.resume()
+            assert await neighbour.announcement(OURS) == MAC
+            assert await neighbour.answer(OTHER) == MAC
+
+        on_node(body)
+
+    def test_a_new_process_knows_what_the_one_before_knew(self, on_node: Run) -> None:
+        async def body(node: Node) -> None:
+            neighbour = await node.cable()
+            node.announce(WEB, OURS)
+            await neighbour.answer(OURS)
+            pid = node.announcer._outpost.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            await node.until(lambda: node.announcer._outpost.pid not in {None, pid})
+            assert await neighbour.announcement(OURS) == MAC
+            assert await neighbour.answer(OURS) == MAC
 
         on_node(body)
 
