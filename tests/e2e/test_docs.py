@@ -132,7 +132,7 @@ async def test_what_a_page_shows_works(cluster: Any, web: None, page: Path) -> N
                 made += await applied(cluster, block)
     finally:
         if made:
-            await cluster.kubectl("delete", "-f", "-", stdin=yaml.safe_dump_all(reversed(made)))
+            await cluster.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=yaml.safe_dump_all(reversed(made)))
 
 
 async def applied(cluster: Any, block: Block) -> list[dict[str, Any]]:
