@@ -70,6 +70,10 @@ REMARKS: Final[dict[Kind, Sequence[str]]] = {
             "that ask for it by name."
         ),
         (
+            "The annotations `metallb.io/drain`, `metallb.io/quota-per-namespace` and `metallb.io/sticky-seconds` "
+            "[limit](../concepts/allocation.md#limits-of-a-pool) what the pool gives."
+        ),
+        (
             "`status` shows how many addresses are in use and left; one that several Services share counts once. It "
             "follows within a moment. More than 9223372036854775807 addresses of a family count as so many."
         ),
