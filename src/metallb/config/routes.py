@@ -13,7 +13,7 @@ from metallb.config.nodes import ALL, Nodes
 from metallb.config.parsing import Seniority
 from metallb.config.pools import ParsedPool
 from metallb.config.rivals import Rivals
-from metallb.config.slots import Groups, Slots, bits
+from metallb.config.slots import Groups, Slots, bits, mask_of
 from metallb.config.targets import Pools, Targets
 
 FAMILIES: tuple[Family, ...] = (4, 6)
@@ -179,16 +179,23 @@ class Routes:
         contested = self._rivals.contested(reaching)
         if not contested:
             return
-        own = self.pools.bit(pool.object)
-        pairs = [
-            (one, other)
-            for slot in bits(contested)
-            for one in (self.advertisements[slot],)
-            for other in self.advertisements.of(self._rivals.of(slot) & contested)
-            if one.seniority < other.seniority and self._meet(one, other, own)
-        ]
-        pairs.sort(key=lambda pair: (pair[0].seniority, pair[1].seniority))
+        pairs = self._pairs_over(pool, contested)
         yield from each_of(pairs, lambda pair: _meeting_place(pool, *pair))
+
+    def _pairs_over(
+        self, pool: ParsedPool, reaching: int
+    ) -> Iterator[tuple[ParsedBGPAdvertisement, ParsedBGPAdvertisement]]:
+        """Rivals for the same blocks of a pool, among those that reach it, the eldest first: found one by one."""
+        younger = reaching
+        rivalling = mask_of(slot for slot in bits(reaching) if self._rivals.of(slot) & reaching)
+        for one in self.advertisements.by_age(rivalling):
+            slot = self.advertisements.slot(one.object)
+            younger &= ~(1 << slot)
+            same_blocks = 0
+            for family in pool.needed:
+                same_blocks |= self._by_length[family].get(one.lengths[family], 0)
+            for other in self.advertisements.by_age(self._rivals.of(slot) & younger & same_blocks):
+                yield one, other
 
 
 def _rivalry(advertisement: ParsedBGPAdvertisement, rival: ParsedBGPAdvertisement) -> ConfigError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from metallb.api.core import LabelSelector, LabelSelectorRequirement
+from metallb.config.blame import MOST
 from metallb.config.build import Snapshot, build
 from metallb.config.errors import ObjectName
 from metallb.config.model import BGPAdvertisement
@@ -281,6 +283,21 @@ class TestLocalPreference:
             "differs from 200 of BGPAdvertisement metallb-system/b for the same blocks, peers and nodes"
         )
         assert [other.others[0].name for other in others] == ["c"]
+
+    def test_hundreds_that_a_pool_brings_together_are_told_of_in_no_time(
+        self, make_bgp: Callable[..., Any], make_pool: Callable[..., Any]
+    ) -> None:
+        """Each pool comes between each two of them; only the eldest pairs are looked for."""
+        count = 150
+        advertisements = [make_bgp(f"a{n:03}", local_pref=n, created=OLD) for n in range(count)]
+        pools = [make_pool(f"p{n:03}", f"10.0.{n}.0/24") for n in range(count)]
+        start = time.process_time()
+        errors = build(Snapshot(pools, bgp_advertisements=advertisements, backend="frr")).errors
+        assert time.process_time() - start < 1.5
+        first = [error for error in errors if error.object.name == "p000"]
+        assert len(first) == MOST
+        assert {error.others[0].name for error in first} == {"a000"}
+        assert sorted(error.others[1].name for error in first) == [f"a{n:03}" for n in range(1, MOST + 1)]
 
     def test_blames_a_younger_pool_that_brings_two_together(
         self, make_bgp: Callable[..., Any], make_pool: Callable[..., Any]

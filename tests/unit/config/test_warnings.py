@@ -579,3 +579,15 @@ def test_what_is_left_out_is_counted() -> None:
     shown = bounded(f"{n} {'x' * 200}" for n in range(30))
     assert shown[-1] == "13 more warnings are left out"
     assert len(shown) == 18
+
+
+def test_what_to_do_survives_however_many_are_named() -> None:
+    nodes = {f"worker-{n}": node(f"2001:db8:100::{n:x}") for n in range(16, 32)}
+    tables = Tables(Snapshot(nodes={name: {} for name in nodes}), Surroundings(nodes=nodes))
+    found = foresee(tables, Change(POOL, "metallb-system", "first", None, pool("2001:db8:100::/64")))
+    (shown,) = [each for each in bounded(found) if "addresses of nodes" in each]
+    assert "worker-16 (2001:db8:100::10), worker-17 (2001:db8:100::11) and 14 more, whose traffic" in shown
+    assert shown.endswith("leave them out of spec.addresses")
+    long = f"L2Advertisement metallb-system/first: it selects no pool: there is no IPAddressPool {'x' * 300}; create it"
+    assert bounded([long])[0].endswith("x; create it")
+    assert bounded([long])[0].startswith("L2Advertisement metallb-system/first: it selects no pool")

@@ -16,7 +16,9 @@ LONGEST_TOTAL: Final = 3500
 """Bytes of all together; API servers drop what is over 4,096, and other webhooks may have something to say too."""
 NAMED: Final = 5
 """How many of many are named."""
-_LONGEST_LIST: Final = 100
+_LONGEST_LIST: Final = 60
+_END: Final = 100
+"""Characters of the end of a sentence that is too long: there stands what to do."""
 
 
 def few(names: Collection[Name]) -> str:
@@ -38,10 +40,17 @@ def count(names: Collection[object], one: str) -> str:
 
 def bounded(sentences: Iterable[str]) -> tuple[str, ...]:
     """The sentences, each once, as far as they can be shown; the last one tells how many are left out."""
-    every = list(dict.fromkeys(each if len(each) <= LONGEST else f"{each[: LONGEST - 1]}…" for each in sentences))
+    every = list(dict.fromkeys(map(_shortened, sentences)))
     room = LONGEST_TOTAL
     for position, sentence in enumerate(every):
         room -= len(sentence.encode())
         if room < 0:
             return (*every[:position], f"{len(every) - position} more warnings are left out")
     return tuple(every)
+
+
+def _shortened(sentence: str) -> str:
+    """A sentence that fits: of a longer one the middle is left out."""
+    if len(sentence) <= LONGEST:
+        return sentence
+    return f"{sentence[: LONGEST - _END - 1]}…{sentence[-_END:]}"
