@@ -1,7 +1,8 @@
 """A review of a configuration object becomes a decision.
 
 The index decides on what the caches show, in well under a millisecond. A cache may be late, and then knows an object
-that is gone or has changed: so before a refusal is sent, it is confirmed by lists of what the API server has right now.
+that is gone or has changed: so before a refusal is sent, it is confirmed by what the API server has right now. First
+the objects that it names are read, one by one; if they don't bear it out, all are listed.
 Source: spec/crds.md 11.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -45,8 +47,14 @@ RELIST_S: Final = 0.1
 
 _log = logs.logger(op="admission")
 
+NAMED: Final = 32
+"""So many objects at most are read one by one; more are left to the lists."""
+
 Live = Callable[[], Awaitable[tuple[Snapshot, Surroundings]]]
 """Reads what there is from the API server, not from a cache."""
+
+Named = Callable[[str, AbstractSet[ObjectName]], Awaitable[Snapshot]]
+"""Reads these objects from the API server, and what else may decide on their conflict with an object of that kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,7 @@ class Sources:
         cached: an object as the cache shows it.
         unsynced: what of the cache is not complete yet, for the user; empty: all is.
         live: lists of everything.
+        named: a few objects only; what it leaves out can take no conflict between them away.
         observe: told of each decision: kind and outcome (allowed, refused, unreadable, not_ready).
     """
 
@@ -100,6 +109,7 @@ class Sources:
     cached: Callable[[ObjectName], Resource | None]
     unsynced: Callable[[], str]
     live: Live
+    named: Named
     observe: Callable[[str, str], None]
 
 
@@ -153,7 +163,7 @@ class Admission:
         verdict = self._sources.index.judge(change)
         if not verdict.allowed:
             try:
-                verdict = await self._confirm(change)
+                verdict = await self._confirm_named(change, verdict) or await self._confirm(change)
             except (ApiError, CredentialsError) as error:
                 _log.warn("a refusal can't be confirmed", object=str(change.object), error=str(error))
                 self._sources.observe(change.kind, "not_ready")
@@ -173,6 +183,18 @@ class Admission:
             errors=errors,
         )
         return refused("\n".join(errors), *verdict.warnings)
+
+    async def _confirm_named(self, change: Change, refusal: Verdict) -> Verdict | None:
+        """The refusal, if the objects that it names bear it out; None: they don't, or are many.
+
+        Two builds of thousands of objects for each wrong request would keep the right ones waiting.
+        """
+        names = {name for error in refusal.errors for name in (error.object, *error.others)} - {change.object}
+        if len(names) > NAMED:
+            return None
+        snapshot = await self._sources.named(change.kind, names)
+        verdict = judge(snapshot, Surroundings(), change, namespace=self._namespace)
+        return None if verdict.allowed else verdict
 
     async def _confirm(self, change: Change) -> Verdict:
         """The verdict on what the API server has now, and on what was admitted just before and is on its way there."""
@@ -211,7 +233,8 @@ def _change(reviewed: Reviewed, request: AdmissionRequest) -> Change:
         before = None if request.operation == "CREATE" else request.read_old(reviewed.decoder)
     except UnreadableObjectError:  # it got in somehow: whatever replaces it is judged as if it were new
         before = None
-    name = request.name or (after.metadata.name if after is not None else "")
+    shown = after or before  # one of a collection that is deleted is named by the object only
+    name = request.name or (shown.metadata.name if shown is not None else "")
     return Change(reviewed.kind, request.namespace, name, before, after)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from metallb.api.conversion import convert
 from metallb.api.core import Namespace, Node, Secret, Service
 from metallb.api.net import ServiceKey
 from metallb.config.build import Snapshot
+from metallb.config.change import FIELDS
 from metallb.config.errors import ObjectName
 from metallb.config.index import Index
 from metallb.config.surroundings import NodeFacts, ServiceFacts, Surroundings
@@ -23,6 +25,7 @@ from metallb.controller.settings import ControllerSettings
 from metallb.kube import conversions
 from metallb.kube.certificate_files import CertificateFiles
 from metallb.kube.client import KubeClient
+from metallb.kube.errors import NotFoundError
 from metallb.kube.informer import Informer
 from metallb.kube.inputs import Inputs
 from metallb.kube.objects import Key
@@ -57,6 +60,15 @@ _BFD: Final = Decoder(v1beta1_bgp.BFDProfile)
 _COMMUNITIES: Final = Decoder(v1beta1_bgp.Community)
 _NAMESPACES: Final = Decoder(Namespace)
 _NODES: Final = Decoder(Node)
+
+_OBJECTS: Final[Mapping[str, tuple[ApiResource, Decoder[Any]]]] = {
+    "IPAddressPool": (IP_ADDRESS_POOLS, _POOLS),
+    "L2Advertisement": (L2_ADVERTISEMENTS, _L2),
+    "BGPAdvertisement": (BGP_ADVERTISEMENTS, _BGP),
+    "BGPPeer": (BGP_PEERS, _PEERS),
+    "BFDProfile": (BFD_PROFILES, _BFD),
+    "Community": (COMMUNITIES, _COMMUNITIES),
+}
 
 _log = logs.logger(op="webhook")
 
@@ -158,6 +170,33 @@ class Live:
             secrets={each.metadata.name: each for each in self._seen.secrets.store},
         )
 
+    async def read_named(self, kind: str, names: AbstractSet[ObjectName]) -> Snapshot:
+        """Reads these objects, as far as they are there, for a change of an object of that kind.
+
+        Beside them only nodes (who meets whom) and aliases (what has a colon may be one) can make a conflict none.
+
+        Raises:
+            ApiError: the server does not say.
+        """
+        on_nodes = {"BGPPeer", "BGPAdvertisement"} & {name.kind for name in names}
+        aliases = kind in {"BGPAdvertisement", "Community"}
+        single = [name for name in names if not (aliases and name.kind == "Community")]
+        nodes = await self._list(NODES, _NODES) if on_nodes else []
+        communities = await self._list(COMMUNITIES, _COMMUNITIES) if aliases else []
+        found = await asyncio.gather(*map(self._get, single))
+        objects = [*filter(None, found), *communities]
+        fields: dict[str, Any] = {
+            field: [each for each in objects if type(each).__name__ == of] for of, field in FIELDS.items()
+        }
+        return Snapshot(**fields, nodes=_labels(nodes), backend=self._settings.bgp_type)
+
+    async def _get(self, name: ObjectName) -> Any:
+        resource, decoder = _OBJECTS[name.kind]
+        try:
+            return await self._client.get(resource, name.name, namespace=name.namespace, decoder=decoder)
+        except NotFoundError:
+            return None
+
     async def _list(self, resource: ApiResource, decoder: Decoder[Any]) -> list[Any]:
         namespace = self._settings.namespace if resource.namespaced else ""
         page = await self._client.list(resource, decoder=decoder, namespace=namespace)
@@ -173,8 +212,9 @@ class Webhooks:
         self._metrics = metrics
         self._settled = asyncio.Event()
         self._index = Index(settings.bgp_type, settings.namespace, lb_class=settings.lb_class, reads_secrets=True)
+        live = Live(client, settings, seen)
         self._admission = Admission(
-            Sources(self._index, seen.cached, seen.unsynced, Live(client, settings, seen).read, self._observe),
+            Sources(self._index, seen.cached, seen.unsynced, live.read, live.read_named, self._observe),
             settings.namespace,
         )
         self._server = WebhookServer(

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import pytest
 
-from metallb.api import v1beta1
+from metallb.api import v1beta1, v1beta2
 from metallb.api.core import ObjectMeta
 from metallb.config.build import Snapshot
+from metallb.config.change import FIELDS
 from metallb.config.errors import ObjectName
 from metallb.config.index import Index
 from metallb.config.surroundings import Surroundings
 from metallb.config.together import Resource
-from metallb.controller.admitting import CONFIRM_S, REVIEWED, Admission, Sources
+from metallb.controller.admitting import CONFIRM_S, NAMED, REVIEWED, Admission, Sources
 from metallb.controller.assumed import ASSUME_S, Assumed
 from metallb.kube.errors import UnavailableError
 
@@ -47,6 +49,7 @@ class World:
     broken: bool = False
     now: float = 0.0
     lists: int = 0
+    gets: list[ObjectName] = field(default_factory=list)
     on_list: Callable[[], None] = lambda: None
     observed: list[tuple[str, str]] = field(default_factory=list)
 
@@ -57,6 +60,7 @@ class World:
             self.cache.get,
             lambda: self.waiting,
             self._live,
+            self._named,
             lambda kind, outcome: self.observed.append((kind, outcome)),
         )
         self.admission = Admission(sources, NAMESPACE, clock=lambda: self.now)
@@ -68,6 +72,16 @@ class World:
         self.on_list()
         pools: list[Any] = list(self.server.values())
         return Snapshot(pools=pools), Surroundings()
+
+    async def _named(self, _kind: str, names: AbstractSet[ObjectName]) -> Snapshot:
+        if self.broken:
+            raise UnavailableError("GET /x", "no answer")
+        self.gets += sorted(names)
+        found: list[Any] = [self.server[name] for name in names if name in self.server]
+        fields: dict[str, Any] = {
+            of: [each for each in found if type(each).__name__ == kind] for kind, of in FIELDS.items()
+        }
+        return Snapshot(**fields)
 
     def store(self, *resources: Resource) -> None:
         """They are in the API."""
@@ -149,8 +163,12 @@ async def test_an_old_object_that_can_t_be_read_can_be_replaced(world: World) ->
 async def test_of_two_in_conflict_the_later_is_refused_and_names_the_earlier(world: World) -> None:
     world.store(pool("a", "10.0.0.0/24"))
     world.show()
+    world.store(pool("c", "10.1.0.0/24"))
+    world.show()
     response = await world.ask(pool("b", "10.0.0.128/25"))
     assert "of IPAddressPool metallb-system/a" in response["status"]["message"]
+    assert world.gets == [ObjectName("IPAddressPool", NAMESPACE, "a")]
+    assert world.lists == 0, "the other one confirms it: thousands need not be read for that"
 
 
 async def test_a_cache_that_is_late_refuses_nothing_falsely(world: World) -> None:
@@ -159,6 +177,29 @@ async def test_a_cache_that_is_late_refuses_nothing_falsely(world: World) -> Non
     world.drop("a")
     assert (await world.ask(pool("b", "10.0.0.128/25")))["allowed"]
     assert world.lists == 1
+
+
+async def test_what_is_wrong_by_itself_is_refused_without_a_look_at_others(world: World) -> None:
+    assert not (await world.ask(pool("a", "10.0.0.9-10.0.0.1")))["allowed"]
+    assert (world.gets, world.lists) == ([], 0)
+
+
+async def test_a_conflict_with_very_many_is_confirmed_by_lists(world: World) -> None:
+    world.store(*(pool(f"p{n}", f"10.0.{n}.0/24") for n in range(NAMED + 1)))
+    world.show()
+    response = await world.ask(pool("all", *(f"10.0.{n}.0/24" for n in range(NAMED + 1))))
+    assert response["status"]["message"].count("overlaps") == NAMED + 1
+    assert (world.gets, world.lists) == ([], 1)
+
+
+async def test_a_profile_that_is_used_stays_also_when_all_are_deleted_at_once(world: World) -> None:
+    """The API server may leave the name out for each of a collection."""
+    user = msgspec.convert(peer(bfdProfile="fast"), v1beta2.BGPPeer)
+    world.store(user)
+    world.show()
+    profile = {"metadata": {"name": "fast", "namespace": NAMESPACE}, "spec": {}}
+    response = await world.ask(None, "DELETE", before=profile, kind="BFDProfile", name="")
+    assert "is the profile of BGPPeer r" in response["status"]["message"]
 
 
 async def test_two_requests_at_once_do_not_both_get_in(world: World) -> None:
