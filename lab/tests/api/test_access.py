@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kubelab import kubeconfig
-from kubelab.apiclient import ApiClient, ApiFailure, Resource
+from kubelab.apiclient import ApiClient, ApiFailure, PatchKind, Resource
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", namespaced=True)
 SERVICES = Resource("", "v1", "services", namespaced=True)
@@ -120,3 +120,28 @@ async def test_nobody_grants_what_he_does_not_hold(client: ApiClient, namespace:
         with pytest.raises(ApiFailure) as caught:
             await robot.create(ROLES, {"metadata": {"name": "more"}, "rules": [more]}, namespace)
     assert "attempting to grant RBAC permissions not currently held" in caught.value.message
+
+
+async def test_an_apply_that_creates_needs_the_right_to_create(
+    client: ApiClient, namespace: str, as_token: Robot
+) -> None:
+    async with as_token(await new_token(client, namespace)) as robot:
+        rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch"]}
+        await client.create(ROLES, {"metadata": {"name": "patcher"}, "rules": [rule]}, namespace)
+        binding = {
+            "metadata": {"name": "patcher"},
+            "roleRef": {"apiGroup": ROLES.group, "kind": "Role", "name": "patcher"},
+            "subjects": [{"kind": "ServiceAccount", "name": "robot", "namespace": namespace}],
+        }
+        await client.create(BINDINGS, binding, namespace)
+        body: Any = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made"}, "data": {"a": "b"}}
+        with pytest.raises(ApiFailure) as caught:
+            await robot.patch(CONFIG_MAPS, "made", body, namespace, kind=PatchKind.APPLY, field_manager="me")
+        assert "cannot create resource" in caught.value.message
+        await client.create(CONFIG_MAPS, body, namespace)
+        await robot.patch(CONFIG_MAPS, "made", body, namespace, kind=PatchKind.APPLY, field_manager="me")
+
+    asked = await client.request("GET", "/debug/rights")
+    user = f"system:serviceaccount:{namespace}:robot"
+    mine = {(each["verb"], each["resource"], each["allowed"]) for each in asked["items"] if each["user"] == user}
+    assert mine == {("patch", "configmaps", True), ("create", "configmaps", False)}

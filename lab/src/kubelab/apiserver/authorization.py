@@ -14,5 +14,7 @@ def authorize(state: State, user: User, info: RequestInfo) -> None:
         ApiError: 403, it is not.
     """
     wanted = Attributes.of(info)
-    if not state.policy().decide(user, wanted).allowed:
+    allowed = state.policy().decide(user, wanted).allowed
+    state.audit.note(user.name, wanted, allowed=allowed)
+    if not allowed:
         raise denied(user, wanted)

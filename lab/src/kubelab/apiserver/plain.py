@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from kubelab.apiserver import answers, discovery
+from kubelab.apiserver.audit import PATH
 from kubelab.apiserver.documents import Documents
 from kubelab.apiserver.negotiation import Form, negotiate
 from kubelab.apiserver.request import Request, Response
@@ -65,6 +66,7 @@ class Pages:
         fixed = {
             "/": lambda: discovery.paths(registry),
             "/version": lambda: discovery.VERSION,
+            PATH: self._state.audit.document,
             "/openid/v1/jwks": self._keys,
             "/.well-known/openid-configuration": self._issuer,
         }

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from kubelab.apiserver import conversion
+from kubelab.apiserver.audit import Audit
 from kubelab.apiserver.builtin.rbac import TABLES, Policy
 from kubelab.apiserver.negotiation import Form
 from kubelab.apiserver.request import Request, RequestInfo, Response, User
@@ -60,6 +61,7 @@ class State:
     kubelet: Kubelet | None = None
     rules: Evaluator = field(default_factory=NoEvaluator)
     webhooks: Caller = field(default_factory=NoCaller)
+    audit: Audit = field(default_factory=Audit)
     shared: dict[str, Any] = field(default_factory=dict)
     reactions: list[Callable[[], None]] = field(default_factory=list)
     """What is to be done once the answer to the request that caused it is made."""

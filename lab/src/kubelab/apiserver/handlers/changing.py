@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
 from kubelab.apiserver import decoding
+from kubelab.apiserver.authorization import authorize
 from kubelab.apiserver.builtin import fields
 from kubelab.apiserver.errors import ApiError, FieldError, bad_request, conflict, invalid, not_found
 from kubelab.apiserver.handlers import admitting, converting, writing
@@ -168,6 +169,7 @@ def check_apply_options(request: Request) -> None:
 
 
 async def _created(call: Call, applied: Object, merged: Object) -> Written:
+    authorize(call.state, call.user, replace(call.info, verb="create"))  # to patch is not enough
     said = fields.entries(applied.get("metadata"))
     _check_name(call, said)
     if said.get("uid"):
