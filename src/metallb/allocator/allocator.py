@@ -193,6 +193,9 @@ class Allocator:
         state = self._index.of_all(addresses)
         if state is None:
             return NotInOnePool(addresses)
+        held = self.allocations.get(request.key)
+        if held is not None and held.addresses == addresses and _as_it_is(request, state, held):
+            return held
         self.release(request.key)
         return self._hold(request, state, addresses)
 
@@ -411,6 +414,12 @@ def _open(request: Request, state: PoolState, address: Address) -> Tenancy:
     tenancy = Tenancy(request.sharing)
     state.open(address, tenancy)
     return tenancy
+
+
+def _as_it_is(request: Request, state: PoolState, held: Allocation) -> bool:
+    """Whether a Service asks for what it holds with the ports and the sharing key that it has."""
+    ports = (state.tenancies[address].tenants[request.key] for address in held.addresses)
+    return held.sharing == request.sharing and all(each == request.ports for each in ports)
 
 
 def _place(state: PoolState) -> tuple[bool, bool, int, str]:

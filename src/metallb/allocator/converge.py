@@ -99,7 +99,11 @@ def adopt(service: Service, allocator: Allocator) -> None:
 
 def shield(service: Service, allocator: Allocator, maybe_shown: frozenset[Address] = frozenset()) -> None:
     """Keeps from others what a Service's status shows, or may show, whether the Service may hold it or not."""
-    allocator.shield(claim_of(service), (*held_addresses(service), *sorted(maybe_shown)))
+    held = allocator.holder(service.key)
+    mine = held.addresses if held else ()
+    others = [each for each in (*held_addresses(service), *sorted(maybe_shown)) if each not in mine]
+    if others:
+        allocator.shield(claim_of(service), others)
 
 
 def _keep(request: Request, shown: tuple[Address, ...], allocator: Allocator) -> Allocation | Reason | None:
