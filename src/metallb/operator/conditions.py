@@ -164,11 +164,14 @@ def _controller(found: tuple[int, int, WorkloadStatus] | None) -> str:
     generation, wanted, status = found
     if status.observed_generation != generation:
         return "Deployment controller: its status is not up to date yet"
-    if status.ready_replicas == status.updated_replicas == wanted:
+    if status.ready_replicas == status.updated_replicas == status.replicas == wanted:
         return ""
     text = (
         f"Deployment controller: {status.ready_replicas} of {wanted} pods are ready, "
         f"{status.updated_replicas} are up to date"
     )
+    # One that is up to date need not be ready: while it is not, the one before it stays.
+    if old := status.replicas - status.updated_replicas:
+        text += f", {old} of before are left"
     refused = [each.message for each in status.conditions if each.type == "ReplicaFailure" and each.status == "True"]
     return ": ".join([text, *refused])

@@ -164,8 +164,15 @@ def test_the_api_server_takes_what_is_written(state: State) -> None:
         pytest.param(
             (3, READY),
             (5, 1, replace(SERVING, updated_replicas=0, conditions=(REFUSED,))),
-            "Deployment controller: 1 of 1 pods are ready, 0 are up to date: no PriorityClass with name x was found",
+            "Deployment controller: 1 of 1 pods are ready, 0 are up to date, 1 of before are left: "
+            "no PriorityClass with name x was found",
             id="a pod is refused",
+        ),
+        pytest.param(
+            (3, READY),
+            (5, 1, replace(SERVING, replicas=2)),
+            "Deployment controller: 1 of 1 pods are ready, 1 are up to date, 1 of before are left",
+            id="the new one is not ready, the old one is",
         ),
         pytest.param(
             None,

@@ -1,0 +1,142 @@
+"""The MetalLB resource: what is refused, what is warned of, what goes with it, and monitors where their kinds exist."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+NAMESPACE = "metallb-system"
+pytestmark = pytest.mark.e2e
+
+METALLB = {
+    "apiVersion": "metallb.io/v1beta1",
+    "kind": "MetalLB",
+    "metadata": {"name": "metallb", "namespace": NAMESPACE},
+}
+SECONDS = {"key": "k", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 30}
+
+
+async def patch(cluster: Any, spec: dict[str, Any], *more: str) -> Any:
+    change = json.dumps({"spec": spec})
+    return await cluster.lab.kubectl(
+        "patch", "metallb", "-n", NAMESPACE, "metallb", "--type=merge", "-p", change, *more, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        (
+            {"speakerTolerations": [SECONDS]},
+            "spec.speakerTolerations[0].effect: 'NoSchedule' must be NoExecute when tolerationSeconds is set",
+        ),
+        ({"bgpBackend": "bird"}, "spec.bgpBackend: 'bird' must be one of native, frr, frr-k8s, frr-k8s-external"),
+        (
+            {"frrk8sConfig": {"alwaysBlock": ["10.0.0.0"]}},
+            "spec.frrk8sConfig.alwaysBlock[0]: '10.0.0.0' must be a CIDR such as 192.0.2.0/24",
+        ),
+    ],
+)
+async def test_a_wrong_resource_is_refused_with_the_reason(cluster: Any, spec: dict[str, Any], text: str) -> None:
+    done = await patch(cluster, spec)
+    assert done.code == 1
+    assert done.stderr.strip().splitlines()[-1] == (
+        'Error from server (Forbidden): admission webhook "metallbvalidationwebhook.metallb.io" denied the request: '
+        f"MetalLB {NAMESPACE}/metallb: {text}"
+    )
+    after = await cluster.get("metallb", "metallb", NAMESPACE)
+    assert spec.keys().isdisjoint(after.get("spec", {}))
+
+
+async def test_a_new_one_is_refused_too(cluster: Any) -> None:
+    body = METALLB | {
+        "metadata": {"name": "second", "namespace": NAMESPACE},
+        "spec": {"controllerTolerations": [SECONDS]},
+    }
+    done = await cluster.lab.kubectl("create", "-f", "-", stdin=json.dumps(body), check=False)
+    assert "must be NoExecute when tolerationSeconds is set" in done.stderr
+
+
+async def test_what_has_no_effect_is_warned_of(cluster: Any) -> None:
+    done = await patch(cluster, {"image": "x", "bgpBackend": "frr"}, "--dry-run=server")
+    assert done.code == 0
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("Warning: ")]
+    assert len(warnings) == 2
+    assert "is not in this version" in warnings[0]
+    assert "spec.image is deprecated" in warnings[1]
+
+
+async def test_with_the_resource_goes_all_that_it_stood_for(cluster: Any) -> None:
+    selector = ("-l", "app.kubernetes.io/managed-by=metallb-operator")
+    kinds = "daemonsets,deployments,configmaps,networkpolicies,pods,services"
+    made = {each["metadata"]["uid"] for each in await cluster.items(kinds, NAMESPACE, *selector)}
+    assert made
+    await cluster.kubectl("delete", "metallb", "-n", NAMESPACE, "metallb", "--cascade=foreground")
+
+    async def all_is_gone() -> bool:
+        return not await cluster.items(kinds, NAMESPACE, *selector)
+
+    await cluster.until(all_is_gone, "the end of all objects")
+    assert not await cluster.items("pods", NAMESPACE, "-l", "component in (speaker,controller)")
+    await cluster.apply(METALLB)
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
+    again = {each["metadata"]["uid"] for each in await cluster.items(kinds, NAMESPACE, *selector)}
+    assert not made & again
+
+
+def definition(plural: str, kind: str) -> dict[str, Any]:
+    """As the Prometheus operator's, but for the schema."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{plural}.monitoring.coreos.com",
+            "annotations": {"api-approved.kubernetes.io": "unapproved"},
+        },
+        "spec": {
+            "group": "monitoring.coreos.com",
+            "names": {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"},
+            "scope": "Namespaced",
+            "versions": [version],
+        },
+    }
+
+
+async def test_monitors_come_with_their_kinds_and_go_when_nobody_wants_them(cluster: Any) -> None:
+    operator = "deployment/metallb-operator-controller-manager"
+
+    async def switch(value: str) -> None:
+        await cluster.kubectl("set", "env", "-n", NAMESPACE, operator, f"DEPLOY_SERVICEMONITORS{value}")
+        await cluster.kubectl("rollout", "status", "-n", NAMESPACE, operator, "--timeout=60s")
+
+    async def found() -> set[str]:
+        kinds = "servicemonitors,prometheusrules"
+        return {each["metadata"]["name"] for each in await cluster.items(kinds, NAMESPACE)}
+
+    wanted = {"controller-monitor", "speaker-monitor", "metallb-alerts"}
+    definitions = [definition("servicemonitors", "ServiceMonitor"), definition("prometheusrules", "PrometheusRule")]
+    await switch("=true")
+    try:
+        await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
+        await cluster.apply(*definitions)
+
+        async def are_there() -> bool:
+            return await found() == wanted
+
+        await cluster.until(are_there, "monitors and alerts", 60.0)
+        services = await cluster.items("services", NAMESPACE, "-l", "app.kubernetes.io/managed-by=metallb-operator")
+        assert {each["metadata"]["name"] for each in services} == {
+            "controller-monitor-service",
+            "speaker-monitor-service",
+        }
+    finally:
+        await cluster.kubectl("delete", "metallb", "-n", NAMESPACE, "metallb")
+        await switch("-")
+        await cluster.apply(METALLB)
+        for each in definitions:
+            await cluster.kubectl("delete", "crd", each["metadata"]["name"], "--ignore-not-found")
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
