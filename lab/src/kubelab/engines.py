@@ -82,6 +82,7 @@ class Commands:
     apiserver: tuple[str, ...] = (PYTHON, "-P", "-m", "kubelab.apiserver")
     controllers: tuple[str, ...] = (PYTHON, "-P", "-m", "kubelab.controllers")
     agent: tuple[str, ...] = (PYTHON, "-P", "-m", "kubelab.kubelet")
+    olm: tuple[str, ...] = (PYTHON, "-P", "-m", "kubelab.olm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,14 @@ class EmbeddedEngine:
         """Certificates, kubeconfigs and configuration files for every component."""
         authority = pki.Authority(site.now, site.draw)
         _prepare_control_plane(site, authority)
+        if site.cluster.olm is not None:
+            _prepare_olm(site, authority, site.cluster.olm)
         images = merged_images(site.cluster.images, installed_images(), site.python)
         for node in site.cluster.nodes:
             _prepare_agent(site, authority, node, images)
 
     def stages(self, site: Site) -> list[list[Component]]:
-        """The API server; then its controllers and one agent for each node."""
+        """The API server; then its controllers, one agent for each node, and OLM's double if there is to be one."""
         control = site.cluster.control_node.name
         apiserver = Component(
             "apiserver", _command(site, self.commands.apiserver, "apiserver.json"), control, (site.listen_fd,)
@@ -109,7 +112,12 @@ class EmbeddedEngine:
             Component(f"agent/{node.name}", _command(site, self.commands.agent, f"agent-{node.name}.json"), node.name)
             for node in site.cluster.nodes
         ]
-        return [[apiserver], [controllers, *agents]]
+        olm = (
+            [Component("olm", _command(site, self.commands.olm, "olm.json"), control)]
+            if site.cluster.olm is not None
+            else []
+        )
+        return [[apiserver], [controllers, *agents, *olm]]
 
 
 def installed_images() -> list[Images]:
@@ -165,6 +173,13 @@ def _prepare_control_plane(site: Site, authority: pki.Authority) -> None:
     kubeconfig = site.path("controllers.kubeconfig")
     _write_kubeconfig(site, kubeconfig, authority, controllers, "system:kube-controller-manager")
     _write_json(site.path("controllers.json"), {"kubeconfig": str(kubeconfig), "pod_cidrs": _texts(site.cluster.pods)})
+
+
+def _prepare_olm(site: Site, authority: pki.Authority, images: Mapping[str, str]) -> None:
+    user = "system:serviceaccount:olm:olm-operator-serviceaccount"
+    kubeconfig = site.path("olm.kubeconfig")
+    _write_kubeconfig(site, kubeconfig, authority, authority.issue(pki.Subject(user, (pki.ADMINISTRATORS,))), user)
+    _write_json(site.path("olm.json"), {"kubeconfig": str(kubeconfig), "images": dict(images)})
 
 
 def _prepare_agent(site: Site, authority: pki.Authority, node: Node, images: Mapping[str, Json]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import shutil
@@ -42,7 +43,13 @@ def lab() -> None:
     """A Kubernetes cluster in a box: nodes are network namespaces, pods are processes, packets are real."""
 
 
-@lab.command(epilog=examples("lab up", "lab up -f cluster.yaml --name second"))
+@lab.command(
+    epilog=examples(
+        "lab up",
+        "lab up -f cluster.yaml --name second",
+        "lab up --with-olm example/catalog:v1=packaging/catalog --with-olm example/bundle:v1=packaging/bundle",
+    )
+)
 @click.option(
     "--file",
     "-f",
@@ -62,10 +69,17 @@ def lab() -> None:
     show_default=True,
     help="Seconds that each part may take to get ready.",
 )
+@click.option(
+    "--with-olm",
+    metavar="IMAGE=FOLDER",
+    multiple=True,
+    help="A test double of the Operator Lifecycle Manager runs, too; to it, this folder is that image of a catalog or "
+    "bundle. May be given several times.",
+)
 @name_option
 @output_option
 @explained
-def up(file: str | None, api_port: int, timeout: float, name: str, output: str) -> None:
+def up(file: str | None, api_port: int, timeout: float, with_olm: Sequence[str], name: str, output: str) -> None:
     """Start a lab and wait until it is ready.
 
     By default it has one control-plane node, three workers and a client.
@@ -77,7 +91,8 @@ def up(file: str | None, api_port: int, timeout: float, name: str, output: str) 
         click.echo(f"  {message}", err=True)
 
     options = Options(api_port=api_port, ready_timeout_s=timeout, told=told)
-    started = asyncio.run(Lab.up(_cluster(file), name=name, options=options))
+    cluster = _with_olm(_cluster(file), with_olm)
+    started = asyncio.run(Lab.up(cluster, name=name, options=options))
     document = _document(name)
     emit(output, document, [f"lab {name} is ready", f"  export KUBECONFIG={started.kubeconfig}"])
 
@@ -164,7 +179,7 @@ def shell(where: str, name: str) -> None:
 def logs(process: str, follow: bool, name: str) -> None:  # noqa: FBT001  # click passes flags by name
     """Print a process's or pod's log.
 
-    PROCESS is init, apiserver, controllers, agent/NODE or pod/NAMESPACE/NAME[/CONTAINER].
+    PROCESS is init, apiserver, controllers, olm, agent/NODE or pod/NAMESPACE/NAME[/CONTAINER].
 
     The logs of a dead lab can be read until `lab down`.
     """
@@ -205,6 +220,19 @@ def _cluster(file: str | None) -> Cluster:
     if file == "-":
         return parse_text(sys.stdin.read(), "standard input")
     return parse_text(Path(file).read_text(encoding="utf-8"), file)
+
+
+def _with_olm(cluster: Cluster, given: Sequence[str]) -> Cluster:
+    """The cluster with the catalogs and bundles of the command line, beside those of its file."""
+    images = dict(cluster.olm or {})
+    for each in given:
+        image, separator, folder = each.partition("=")
+        if not separator or not Path(folder).is_dir():
+            raise click.BadParameter(
+                f"{each!r}: want IMAGE=FOLDER, and a folder that is there", param_hint="--with-olm"
+            )
+        images[image] = str(Path(folder).resolve())
+    return dataclasses.replace(cluster, olm=images) if given else cluster
 
 
 def _document(name: str) -> Json:

@@ -128,7 +128,8 @@ class Cluster:
     """A whole lab as its file describes it; made by `kubelab.cluster.parse`, which checks every rule.
 
     `pools` are ranges that nodes and clients take to be on their first network, so that a test can hand out more
-    addresses than that network itself has.
+    addresses than that network itself has. With `olm` a test double of the Operator Lifecycle Manager runs, too: it is
+    each image of a catalog or bundle, and the folder that has what would be in it.
     """
 
     networks: tuple[Network, ...]
@@ -138,6 +139,7 @@ class Cluster:
     services: Ranges = DEFAULT_SERVICES
     pools: tuple[IPNetwork, ...] = DEFAULT_POOLS
     images: Images = field(default_factory=dict)
+    olm: Mapping[str, str] | None = None
 
     @classmethod
     def default(cls) -> Cluster:
@@ -176,4 +178,5 @@ class Cluster:
                 reference: {command: list(argv) for command, argv in commands.items()}
                 for reference, commands in self.images.items()
             },
+            **({} if self.olm is None else {"olm": {"images": dict(self.olm)}}),
         }

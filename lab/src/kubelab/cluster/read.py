@@ -85,6 +85,7 @@ def _cluster(top: Fields) -> Cluster:
         services=services if "services" in top else _only(DEFAULT_SERVICES, families),
         pools=pools if "pools" in top else tuple(each for each in DEFAULT_POOLS if each.version in families),
         images=_images(top.child("images")),
+        olm=_olm(top.child("olm")) if "olm" in top else None,
     )
 
 
@@ -132,6 +133,11 @@ def _labels(fields: Fields) -> dict[str, str]:
 
 def _images(fields: Fields) -> Images:
     return {reference: _commands(fields.child(reference)) for reference in fields.values}
+
+
+def _olm(fields: Fields) -> dict[str, str]:
+    folders = fields.child("images")
+    return {reference: folders.text(reference, rules.FOLDER) for reference in folders.values}
 
 
 def _commands(fields: Fields) -> dict[str, tuple[str, ...]]:

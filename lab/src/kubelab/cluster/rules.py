@@ -38,6 +38,7 @@ LABEL_VALUE = Form(
 TAINT_EFFECT = Form(
     re.compile("NoSchedule|PreferNoSchedule|NoExecute"), 20, "must be NoSchedule, PreferNoSchedule or NoExecute"
 )
+FOLDER = Form(re.compile("/[^\0]*"), 4096, "must be the absolute path of a folder")
 ARGUMENT = Form(re.compile("[^\0]*"), 100_000, "must be a text (quote numbers)")
 
 MAX_NETWORKS = 16
