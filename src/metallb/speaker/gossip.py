@@ -41,6 +41,12 @@ from metallb.transports.drive import Driver
 LEAVE_S = 1.0
 """How long a good-bye may take."""
 
+PATIENCE_S = 1.0
+"""How long it is waited for others after a standstill or a cut."""
+
+JOIN_AGAIN_S = 0.2
+"""How long an attempt to meet another speaker keeps the next one waiting."""
+
 SEEK_S = 1.0
 """How often those are looked for that should be members and are not."""
 
@@ -58,13 +64,15 @@ class Outlets:
     Attributes:
         changed: after each change of `Gossip.live`.
         doubted: others did not hear us for a while: they may have taken over our addresses.
-        reunited: after a standstill: all others were heard again, or are known not to be there.
+        reunited: after a standstill or a cut: all others were heard again, or are known not to be there.
+        cut_off: we hear others again that we had lost, and they were more than we are: `rejoin` has to follow.
         look: asked before a datagram is taken in; true: the process stood still, it is an old one.
     """
 
     changed: Call
     doubted: Call = lambda: None
     reunited: Call = lambda: None
+    cut_off: Call = lambda: None
     look: Callable[[], bool] = lambda: False
 
 
@@ -112,8 +120,12 @@ class Gossip(asyncio.DatagramProtocol):
         self._tasks: set[asyncio.Task[None]] = set()
         self._told = asyncio.Event()
         self._expected: dict[str, Address] = {}
-        self._joining: set[Endpoint] = set()
+        self._joining: dict[Endpoint, float] = {}
         self._reunion = Reunion(outlets.reunited)
+        self._patience: asyncio.TimerHandle | None = None
+        self._meeting = False
+        self._asking: set[Endpoint] = set()
+        self._was_live: frozenset[str] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -171,8 +183,9 @@ class Gossip(asyncio.DatagramProtocol):
 
     def close(self) -> None:
         """Stops at once."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._patience):
+            if timer is not None:
+                timer.cancel()
         for driver in (self._driver, self._beats):
             if driver is not None:
                 driver.close()
@@ -201,26 +214,43 @@ class Gossip(asyncio.DatagramProtocol):
         return frozenset(self._expected) - self._machine.present
 
     def _join(self, names: Iterable[str]) -> None:
+        """Exchanges all that is known. An attempt that began before a cut was mended may wait for long: not for it."""
+        now = asyncio.get_running_loop().time()
         found = map(self._endpoint_of, names)
-        strangers = [each for each in found if each is not None and each not in self._joining]
-        if strangers:
-            self._joining.update(strangers)
-            self._feed(m.Join(tuple(strangers)))
+        due = [
+            each for each in found if each is not None and now - self._joining.get(each, -JOIN_AGAIN_S) >= JOIN_AGAIN_S
+        ]
+        if due:
+            self._joining.update(dict.fromkeys(due, now))
+            self._feed(m.Join(tuple(due)))
 
     def stood_still(self) -> None:
         """The process stood still: what waits is old, and nobody is blamed for what we did not hear.
 
         All others are asked to show that they live; `Outlets.reunited` is called when nobody is missing.
         """
+        self._discard()
+        self._miss(self._able())
+
+    def rejoin(self) -> None:
+        """We may have been cut off: also those are missed now that should be members and are not."""
+        self._miss(self._able() | self._lost())
+        self._join(self._lost())
+
+    def _miss(self, names: frozenset[str]) -> None:
+        """Asks everybody for a sign of life; whoever lives needs no second for it."""
         if self._driver is None or self._beats is None:
             self._outlets.reunited()
             return
-        self._discard()
-        able = self._able()
-        self._reunion.begin(able, self._machine.present - able - {self._machine.roster.me})
+        self._reunion.begin(names, self.live - names - {self._machine.roster.me})
         self._beats.feed(w.Call())
+        self._meeting = True
         self._feed(m.Silent())
-        self._reunion.only(self.live)
+        self._meeting = False
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = asyncio.get_running_loop().call_later(PATIENCE_S, self._reunion.give_up)
+        self._reunion.settle()
 
     def _discard(self) -> None:
         while self._socket is not None:
@@ -261,12 +291,15 @@ class Gossip(asyncio.DatagramProtocol):
                 if self._machine.is_quiet:
                     self._told.set()
             case m.Exchange():
+                if self._meeting:
+                    self._asking.add(output.to)
                 self._spawn(self._exchange(output))
             case m.Reply(stream, message):
                 self._streams.reply(stream, message)
             case Joined(name, endpoint):
                 _log.info("a speaker joined", node=name, address=str(Address.unpack(endpoint.address)))
                 self._members_changed()
+                self._reunion.heard(name)
             case Gone(name, left):
                 _log.info("a speaker left" if left else "a speaker is dead", node=name)
                 self._members_changed()
@@ -285,7 +318,8 @@ class Gossip(asyncio.DatagramProtocol):
         self._live_changed()
 
     def _live_changed(self) -> None:
-        self._reunion.only(self.live)
+        before, self._was_live = self._was_live, self.live
+        self._reunion.gone(before - self._was_live)
         self._outlets.changed()
 
     def _able(self) -> frozenset[str]:
@@ -296,9 +330,10 @@ class Gossip(asyncio.DatagramProtocol):
         )
 
     def _heard(self, sender: Endpoint) -> None:
-        if self._reunion.is_open:
+        """A sign of life counts; from those that were asked for all that they know, only their answer does."""
+        if self._reunion.is_open and sender not in self._asking:
             for member in self._machine.roster.members.values():
-                if member.endpoint == sender:
+                if member.endpoint == sender and member.is_present:
                     self._reunion.heard(member.name)
 
     def _hear_beat(self, data: bytes) -> None:
@@ -325,6 +360,8 @@ class Gossip(asyncio.DatagramProtocol):
                 _log.info("another speaker did not hear us", node=watcher)
                 self._outlets.doubted()
             case w.Returned(name):
+                if not self._reunion.is_open and len(self.live) <= len(self._lost()):
+                    self._outlets.cut_off()
                 self._join([name])
 
     def _endpoint_of(self, name: str) -> Endpoint | None:
@@ -349,10 +386,9 @@ class Gossip(asyncio.DatagramProtocol):
         task.add_done_callback(self._tasks.discard)
 
     async def _exchange(self, asked: m.Exchange) -> None:
-        try:
-            answer = await self._streams.ask(asked.to, asked.message, asked.timeout_s)
-        finally:
-            self._joining.discard(asked.to)
+        answer = await self._streams.ask(asked.to, asked.message, asked.timeout_s)
+        self._joining.pop(asked.to, None)
+        self._asking.discard(asked.to)
         if answer is not None:
             self._heard(asked.to)
         self._feed(m.Answered(asked.stream, answer))

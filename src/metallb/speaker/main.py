@@ -178,11 +178,13 @@ class Speaker:
         self._netlink.drain()
         names = self._announcer.interface_names
         try:
-            self._announcer.use(self._exclusion.apply(self._netlink.interfaces()))
+            interfaces = self._exclusion.apply(self._netlink.interfaces())
         except (InterruptedDumpError, OSError) as error:
             _log.debug("interfaces changed while they were listed", error=str(error))
             asyncio.get_running_loop().call_later(0.1, self._interfaces_changed, speaker)
             return
+        self._presence.see(interfaces)
+        self._announcer.use(interfaces)
         if names != self._announcer.interface_names:
             speaker.review_all()
 

@@ -1,16 +1,17 @@
 """Who has a living speaker, by gossip or by the API; and whether this one may speak: good-byes and standstills.
 
-A speaker that stood still does not know what happened meanwhile: others may have taken its addresses over. It forgets
-what its sockets hold and is silent until it has heard the others and decided anew.
+A speaker that stood still, was cut off or has just started does not know what happened meanwhile: others may have
+taken its addresses over. It forgets what its sockets hold and is silent until it has heard the others and decided anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from metallb.advertisement.interfaces import Interface
 from metallb.api.net import NodeName
 from metallb.kube.daemon import StartError
 from metallb.kube.objects import Key
@@ -48,11 +49,13 @@ class Presence:
         self._caches = caches
         self._announcer = announcer
         self._speaker: ServiceSpeaker | None = None
+        self._carriers: dict[int, bool] = {}
         self._standstill = Standstill(self._stood_still)
         outlets = Outlets(
             changed=self._changed,
             doubted=announcer.announce_again,
             reunited=self._reunited,
+            cut_off=self._rejoin,
             look=self._standstill.look,
         )
         self._gossip = gossip_of(settings, outlets)
@@ -75,8 +78,9 @@ class Presence:
         group.create_task(self._standstill.run(), name="standstill")
 
     def lead(self, speaker: ServiceSpeaker) -> None:
-        """Tells a speaker from now on when it has to decide anew."""
+        """Tells a speaker from now on when it has to decide anew. To be called when the caches are complete."""
         self._speaker = speaker
+        self._rejoin()
         if self._gossip is None:
             self._caches.pods.subscribe(speaker.review_all, when=came_or_left)
             self._caches.pods.subscribe(lambda _key: self._review_soon(speaker), when=fell_silent)
@@ -84,6 +88,12 @@ class Presence:
     def live(self) -> frozenset[NodeName]:
         """The nodes with a living speaker: as gossip says, else as the API does."""
         return self._caches.live() if self._gossip is None else frozenset(map(NodeName, self._gossip.live))
+
+    def see(self, interfaces: Iterable[Interface]) -> None:
+        """The interfaces are these now. Where a carrier is back, a cable was: beyond it others may have taken over."""
+        before, self._carriers = self._carriers, {each.index: each.running for each in interfaces}
+        if any(running and not before.get(index, True) for index, running in self._carriers.items()):
+            self._rejoin()
 
     async def hand_over(self) -> None:
         """Says good-bye, and still answers while the others take over."""
@@ -122,6 +132,12 @@ class Presence:
         _log.warn("stood still: silent until the others are heard", event="standstill", seconds=round(gap_s, 3))
         self._announcer.hush()
         self._gossip.stood_still()
+
+    def _rejoin(self) -> None:
+        if self._gossip is None:
+            return
+        self._announcer.hush()
+        self._gossip.rejoin()
 
     def _reunited(self) -> None:
         """The others were heard: what was decided before may be wrong now."""

@@ -1,4 +1,4 @@
-"""After a standstill: whom a speaker has to hear before it speaks again."""
+"""After a standstill or a cut: whom a speaker has to hear, or meet, before it speaks again."""
 
 from __future__ import annotations
 
@@ -20,25 +20,31 @@ class Reunion:
         """Whether somebody is missed."""
         return self._open
 
-    def begin(self, able: frozenset[str], others: frozenset[str]) -> None:
-        """Misses all who can be asked for a sign of life; where there are none, any one of the others."""
-        self._missed, self._any = able, frozenset() if able else others
+    def begin(self, missed: frozenset[str], others: frozenset[str] = frozenset()) -> None:
+        """Misses all of the first; where there are none, any one of the others. `settle` has to follow."""
+        self._missed, self._any = missed, frozenset() if missed else others
         self._open = True
+
+    def settle(self) -> None:
+        """Ends it if nobody is missed."""
+        if self._open and not self._missed and not self._any:
+            self._open = False
+            self._reunited()
 
     def heard(self, name: str) -> None:
         """Somebody showed a sign of life."""
         if name in self._any:
             self._any = frozenset()
         self._missed -= {name}
-        self._close()
+        self.settle()
 
-    def only(self, live: frozenset[str]) -> None:
-        """Who does not live is not missed."""
-        self._missed &= live
-        self._any &= live
-        self._close()
+    def gone(self, names: frozenset[str]) -> None:
+        """Who has died is not missed any more."""
+        self._missed -= names
+        self._any -= names
+        self.settle()
 
-    def _close(self) -> None:
-        if self._open and not self._missed and not self._any:
-            self._open = False
-            self._reunited()
+    def give_up(self) -> None:
+        """It took long enough: who is still missed is taken for dead."""
+        self._missed = self._any = frozenset()
+        self.settle()

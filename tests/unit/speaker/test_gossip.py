@@ -16,7 +16,7 @@ from metallb.protocols.swim.framing import Framing
 from metallb.protocols.swim.keyring import Keyring
 from metallb.protocols.swim.roster import Endpoint
 from metallb.protocols.swim.settings import LAN, Settings
-from metallb.speaker.gossip import Gossip, Outlets
+from metallb.speaker.gossip import PATIENCE_S, Gossip, Outlets
 
 PORT = 17946
 NET = f"127.{os.getpid() >> 8 & 0x7F | 0x80}.{os.getpid() & 0xFF}"
@@ -31,13 +31,24 @@ class Net:
     def __init__(self) -> None:
         self.changed = asyncio.Event()
         self.reunited: list[int] = []
+        self.cut_off: list[int] = []
         self.stands_still = False
         self.stack = contextlib.AsyncExitStack()
 
     async def member(self, number: int, framing: Framing = KEYED, settings: Settings = FAST) -> Gossip:
         listen = Endpoint(Address.parse(f"{NET}.{number}").pack(), PORT)
-        outlets = Outlets(self.changed.set, reunited=lambda: self.reunite(number), look=lambda: self.stands_still)
+        outlets = Outlets(
+            self.changed.set,
+            reunited=lambda: self.reunite(number),
+            cut_off=lambda: self.tell_cut_off(number),
+            look=lambda: self.stands_still,
+        )
         return await self.stack.enter_async_context(Gossip(f"n{number}", listen, framing, settings, outlets))
+
+    def tell_cut_off(self, number: int) -> None:
+        if number not in self.cut_off:
+            self.cut_off.append(number)
+        self.changed.set()
 
     def reunite(self, number: int) -> None:
         self.reunited.append(number)
@@ -138,6 +149,34 @@ class TestStandstill:
             one = await world.member(1)
             one.stood_still()
             assert world.reunited == [1]
+
+    async def test_who_comes_back_to_more_than_it_has_is_told_and_waits_for_them(self) -> None:
+        async with net() as world:
+            one, two, three = [await world.member(number, settings=LAN) for number in (1, 2, 3)]
+            for member in (two, three):
+                member.expect(speakers(1, 2, 3))
+            await world.until(lambda: two.live == three.live == {"n1", "n2", "n3"})
+            world.cut_off.clear()
+            lonely = await world.member(4, settings=LAN)
+            lonely._expected = speakers(1, 2, 3, 4)
+            lonely._members_changed()
+            for member in (one, two, three):
+                member._expected = speakers(1, 2, 3, 4)
+                member._members_changed()
+            await world.until(lambda: world.cut_off == [4])
+            lonely.rejoin()
+            assert world.reunited == []
+            await world.until(lambda: world.reunited == [4])
+            assert lonely.live == {"n1", "n2", "n3", "n4"}
+
+    async def test_those_that_are_not_there_are_waited_for_no_longer_than_patience(self) -> None:
+        async with net() as world:
+            one = await world.member(1)
+            one.expect(speakers(1, 2))
+            started = asyncio.get_running_loop().time()
+            one.rejoin()
+            await world.until(lambda: world.reunited == [1])
+            assert PATIENCE_S * 0.9 < asyncio.get_running_loop().time() - started < PATIENCE_S + 2
 
     async def test_before_its_start_there_is_nobody_to_wait_for(self) -> None:
         told: list[str] = []

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from metallb.api.net import NodeName
+from metallb.advertisement.interfaces import Interface
+from metallb.api.net import InterfaceName, NodeName
 from metallb.kube.daemon import StartError
 from metallb.speaker.presence import Presence
 from metallb.speaker.reunion import Reunion
@@ -60,32 +61,39 @@ class TestReunion:
         reunion.heard(B)
         assert (said, reunion.is_open) == (["reunited"], False)
 
-    def test_who_is_found_dead_is_not_waited_for(self) -> None:
+    def test_who_dies_is_not_waited_for(self) -> None:
         reunion, said = self.reunion()
-        reunion.begin(frozenset({A, B}), frozenset())
+        reunion.begin(frozenset({A, B}))
         reunion.heard(A)
-        reunion.only(frozenset({A}))
+        reunion.gone(frozenset({B}))
         assert said == ["reunited"]
 
     def test_of_those_that_know_no_signs_of_life_one_is_enough(self) -> None:
         reunion, said = self.reunion()
         reunion.begin(frozenset(), frozenset({A, B}))
-        reunion.only(frozenset({A, B}))
+        reunion.settle()
         assert said == []
         reunion.heard(A)
         assert said == ["reunited"]
 
     def test_who_is_alone_waits_for_nobody(self) -> None:
         reunion, said = self.reunion()
-        reunion.begin(frozenset(), frozenset())
-        reunion.only(frozenset())
+        reunion.begin(frozenset())
+        reunion.settle()
+        assert said == ["reunited"]
+
+    def test_patience_has_an_end(self) -> None:
+        reunion, said = self.reunion()
+        reunion.begin(frozenset({A, B}))
+        reunion.give_up()
+        reunion.give_up()
         assert said == ["reunited"]
 
     def test_a_second_standstill_begins_anew(self) -> None:
         reunion, said = self.reunion()
-        reunion.begin(frozenset({A, B}), frozenset())
+        reunion.begin(frozenset({A, B}))
         reunion.heard(A)
-        reunion.begin(frozenset({A, B}), frozenset())
+        reunion.begin(frozenset({A, B}))
         reunion.heard(B)
         assert said == []
         reunion.heard(A)
@@ -94,7 +102,8 @@ class TestReunion:
     def test_nobody_is_told_without_a_standstill(self) -> None:
         reunion, said = self.reunion()
         reunion.heard(A)
-        reunion.only(frozenset())
+        reunion.gone(frozenset({B}))
+        reunion.give_up()
         assert said == []
 
 
@@ -131,11 +140,35 @@ class TestPresence:
     async def test_after_a_standstill_it_is_silent_until_it_has_decided_with_the_others(self) -> None:
         told = Told()
         presence = self.presence(told, ml_bind_address="127.0.0.9", ml_labels="app=metallb")
+        again = ["hush", "review", "decided", "resume"]
         presence.lead(told)  # type: ignore[arg-type]
+        assert told.said == again, "nobody else is known"
         presence._standstill._last -= 5
         assert told.look() is True
-        assert told.said == ["hush", "review", "decided", "resume"], "nobody else is known"
+        assert told.said == again * 2
         assert told.look() is False
+
+    @pytest.mark.parametrize(
+        ("before", "now", "silent"),
+        [
+            pytest.param([], [(1, True)], False, id="a new interface"),
+            pytest.param([(1, True)], [(1, False)], False, id="the carrier goes"),
+            pytest.param([(1, False)], [(1, True)], True, id="it comes back"),
+            pytest.param([(1, False), (2, True)], [(2, True)], False, id="the interface goes"),
+            pytest.param([(1, True)], [(1, True)], False, id="nothing"),
+        ],
+    )
+    async def test_it_is_silent_when_a_cable_is_put_back(
+        self,
+        before: list[tuple[int, bool]],
+        now: list[tuple[int, bool]],
+        silent: bool,  # noqa: FBT001  # a column
+    ) -> None:
+        told = Told()
+        presence = self.presence(told, ml_bind_address="127.0.0.9", ml_labels="app=metallb")
+        for state in (before, now):
+            presence.see(Interface(index, InterfaceName(f"eth{index}"), None, running=up) for index, up in state)
+        assert ("hush" in told.said) == silent
 
     async def test_without_gossip_nobody_could_be_heard(self) -> None:
         told = Told()

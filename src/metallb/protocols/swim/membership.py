@@ -182,7 +182,7 @@ class Membership:
             case Answered(stream, message):
                 return self._answered(stream, message, now)
             case Join(endpoints):
-                return [self._exchange(each, join=True) for each in endpoints if each != self.roster.endpoint]
+                return self._join([each for each in endpoints if each != self.roster.endpoint])
             case Leave():
                 self._next_gossip = now
                 return [*self.roster.leave(now)]
@@ -232,6 +232,12 @@ class Membership:
             case _:
                 return []
 
+    def _join(self, endpoints: list[Endpoint]) -> list[Output]:
+        """Those that we took for dead did the same with us: our word has to weigh more than their belief."""
+        if any(not each.is_present and each.endpoint in endpoints for each in self.roster.members.values()):
+            self.roster.reassert()
+        return [self._exchange(each, join=True) for each in endpoints]
+
     def _claimed(self, claim: Alive | Suspect | Dead, now: float) -> list[Event]:
         match claim:
             case Alive():
@@ -244,8 +250,8 @@ class Membership:
     def _asked(self, stream: int, message: Message, now: float) -> list[Output]:
         match message:
             case PushPull(members):
-                reply = Reply(stream, packet.encode(PushPull(self.roster.table())))
-                return [reply, *self.roster.merge(members, now)]
+                events = self.roster.merge(members, now)  # first: the answer says at once what we object to
+                return [Reply(stream, packet.encode(PushPull(self.roster.table()))), *events]
             case Ping(sequence, node, _) if node in {"", self.roster.me}:
                 return [Reply(stream, packet.encode(Ack(sequence)))]
             case _:
