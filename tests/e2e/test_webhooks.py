@@ -113,6 +113,50 @@ async def test_a_dry_run_shows_what_a_change_would_do(cluster: Any) -> None:
         await cluster.kubectl("delete", "service", "warned")
 
 
+async def test_what_a_deletion_takes_along_is_said_before(cluster: Any) -> None:
+    """Of all kinds that others need; the lab's advertisement is the only one for its pool."""
+    peer = {"myASN": 64500, "peerASN": 64501, "peerAddress": "192.0.2.1"}
+    await tried(cluster, resource("Community", "names", {"communities": [{"name": "vip", "value": "64500:1"}]}))
+    await tried(cluster, resource("BGPPeer", "only", peer, "v1beta2"))
+    try:
+        await said_of_deleting(cluster, "l2advertisement", "--all", "no advertisement would be left for IPAddressPool")
+        spec = {"communities": ["vip"], "ipAddressPools": ["later"]}
+        code, _, err = await tried(cluster, resource("BGPAdvertisement", "routes", spec))
+        assert code == 0, err
+        await said_of_deleting(cluster, "community", "names", "routes would be left with the unknown alias vip")
+        await said_of_deleting(cluster, "bgppeer", "only", "no BGPPeer would be left for BGPAdvertisement routes")
+    finally:
+        for each in ("bgpadvertisement/routes", "community/names", "bgppeer/only"):
+            await cluster.kubectl("delete", each, "-n", NAMESPACE, "--ignore-not-found")
+
+
+async def said_of_deleting(cluster: Any, kind: str, name: str, said: str) -> None:
+    done = await cluster.lab.kubectl("delete", kind, name, "-n", NAMESPACE, "--dry-run=server", check=False)
+    assert (done.code, said in done.stderr) == (0, True), done.stderr
+
+
+async def test_a_namespace_can_go_when_nobody_is_left_to_ask(cluster: Any) -> None:
+    """As MetalLB's own does: its webhook servers are gone before its BFD profiles are."""
+    hooks = "validatingwebhookconfiguration", "metallb-webhook-configuration"
+    await cluster.kubectl("delete", *hooks)
+    try:
+        await cluster.kubectl("create", "namespace", "going")
+        await tried(cluster, resource("BFDProfile", "left", {}, namespace="going"))
+        await cluster.kubectl("apply", "-k", MANIFESTS)
+        await scaled(cluster, 0)
+        done = await cluster.lab.kubectl("delete", "bfdprofile", "left", "-n", "going", check=False)
+        assert 'failed calling webhook "bfdprofilevalidationwebhook.metallb.io"' in done.stderr, "people have to ask"
+        await cluster.kubectl("delete", "namespace", "going", "--timeout=30s")
+    finally:
+        await cluster.kubectl("apply", "-k", MANIFESTS)
+        await scaled(cluster, 1)
+
+    async def trusted_again() -> bool:
+        return len(bundles(await trusting(cluster))) == 1
+
+    await cluster.until(trusted_again, "the new configuration trusts the webhook")
+
+
 async def test_an_old_version_of_a_peer_loses_nothing(cluster: Any) -> None:
     spec = {"myASN": 64500, "peerASN": 64501, "peerAddress": "192.0.2.1", "passwordSecret": {"name": "none-yet"}}
     code, out, err = await tried(cluster, resource("BGPPeer", "both", spec, "v1beta2"))
