@@ -115,7 +115,9 @@ REMARKS: Final[dict[Kind, Sequence[str]]] = {
         "There are no names of their own accord: for `no-export` give it the value `65535:65281`.",
     ),
     SERVICE_L2_STATUS: (
-        NOT_WRITTEN + " Which node announces a Service is told by [events](events.md).",
+        "The node that announces a Service by ARP and NDP writes it, in MetalLB's namespace; nobody announces: none.",
+        "`interfaces` is there when advertisements name some; otherwise it is announced on all that take part.",
+        "Edits are undone, and an object that is deleted comes again.",
         "Its labels `metallb.io/node`, `metallb.io/service-name` and `metallb.io/service-namespace` are for selecting.",
     ),
     SERVICE_BGP_STATUS: (
