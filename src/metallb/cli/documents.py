@@ -137,7 +137,7 @@ def read_text(file: str, text: str) -> list[Document]:
     """All objects of a text; empty documents are left out, members of a `List` stand for themselves.
 
     Raises:
-        UnreadableError: it is no YAML or JSON.
+        UnreadableError: it is no YAML or JSON, or a list of objects without a list.
     """
     try:
         found = list(_read_yaml(file, text))
@@ -158,7 +158,11 @@ def _members(document: Document) -> Iterator[Document]:
         return
     kind = str(value["kind"]).removesuffix("List")
     told = {"apiVersion": value.get("apiVersion"), "kind": kind} if kind else {}
-    for position, item in enumerate(value["items"] if isinstance(value["items"], list) else ()):
+    items = [] if value["items"] is None else value["items"]
+    if not isinstance(items, list):
+        place = f"{document.file}:{document.line_of((*document.root, 'items')) or 1}"
+        raise UnreadableError(f"{place}: items of {value['kind']} is no list")
+    for position, item in enumerate(items):
         root = (*document.root, "items", position)
         whole = told | item if isinstance(item, dict) else item
         repeated = _within(document.repeated, root)

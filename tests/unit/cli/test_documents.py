@@ -50,6 +50,12 @@ def test_members_of_a_list_of_one_kind_need_not_say_it() -> None:
     ]
 
 
+def test_a_list_without_a_list_is_not_taken_for_an_empty_one() -> None:
+    assert read_text("f", "kind: List\nitems:\n") == []
+    with pytest.raises(UnreadableError, match=r"^f:4: items of List is no list$"):
+        read_text("f", "a: 1\n---\nkind: List\nitems: {a: 1}\n")
+
+
 def test_lines_of_fields_and_of_what_is_not_written() -> None:
     document = read_text("f", "# first\na:\n  b:\n  - x\n  - y: 1\n---\nc: 1\n")[0]
     assert [document.line_of(path) for path in ((), ("a",), ("a", "b"), ("a", "b", 1, "y"), ("a", "b", 7), ("z",))] == [
