@@ -125,6 +125,21 @@ async def test_w4c_speakers_without_a_neighbour_are_told_in_the_schedulers_words
     assert placed.splitlines()[0].split() == ["NODE", "NAME"]
 
 
+@pytest.mark.parametrize("component", ["controller", "speaker"])
+async def test_a_priority_class_that_is_not_there_is_told_in_the_api_servers_words(
+    restored: Any, component: str
+) -> None:
+    cluster = restored
+    await configure(cluster, {f"{component}Config": {"priorityClassName": "nosuch"}})
+
+    async def told() -> bool:
+        found = await cluster.get("metallb", "metallb", NAMESPACE)
+        conditions = {each["type"]: each for each in found["status"]["conditions"]}
+        return "no PriorityClass with name nosuch was found" in conditions["Progressing"]["message"]
+
+    await cluster.until(told, "the reason", 60.0)
+
+
 async def test_w4d_limits_are_those_of_the_resource(restored: Any) -> None:
     cluster = restored
     spec = {

@@ -74,6 +74,7 @@ def readiness(
     controller: tuple[int, int, WorkloadStatus] | None,
     troubles: Troubles = NO_TROUBLES,
     now: dt.datetime | None = None,
+    refused: str = "",
 ) -> State:
     """From the DaemonSet (generation, status) and the Deployment (generation, spec.replicas, status).
 
@@ -82,8 +83,9 @@ def readiness(
         controller: the same.
         troubles: what keeps their pods from running.
         now: to tell what is stuck from what may yet come; None: nothing is stuck.
+        refused: why the API server refuses speakers' pods; counts only while some are missing.
     """
-    waiting = [text for text in (_speaker(speaker), _controller(controller)) if text]
+    waiting = [text for text in (_speaker(speaker, refused), _controller(controller)) if text]
     if waiting:
         text = "; ".join([*waiting, *filter(None, [str(troubles)])])
         stuck = troubles.stuck(now) if now is not None else None
@@ -143,7 +145,7 @@ def written(all_of_them: Sequence[Condition]) -> list[dict[str, object]]:
     ]
 
 
-def _speaker(found: tuple[int, WorkloadStatus] | None) -> str:
+def _speaker(found: tuple[int, WorkloadStatus] | None, refused: str) -> str:
     if found is None:
         return "DaemonSet speaker: what was applied is not seen yet"
     generation, status = found
@@ -152,10 +154,12 @@ def _speaker(found: tuple[int, WorkloadStatus] | None) -> str:
     wanted = status.desired_number_scheduled
     if wanted == status.current_number_scheduled == status.number_ready == status.updated_number_scheduled:
         return ""
-    return (
+    text = (
         f"DaemonSet speaker: {status.number_ready} of {wanted} pods are ready, "
         f"{status.updated_number_scheduled} are up to date"
     )
+    missing = status.current_number_scheduled < wanted
+    return f"{text}: {refused}" if missing and refused else text
 
 
 def _controller(found: tuple[int, int, WorkloadStatus] | None) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ from metallb.kube.resources import (
     CONFIG_MAPS,
     DAEMON_SETS,
     DEPLOYMENTS,
+    EVENTS,
     METALLBS,
     NETWORK_POLICIES,
     POD_MONITORS,
@@ -47,6 +49,7 @@ from metallb.operator.failover import Suspect
 from metallb.operator.installation import Installation, Monitors
 from metallb.operator.pods import OperandPod
 from metallb.operator.reconciler import MANAGED, MetalLBOperator, Outlets, Stores, Workload
+from metallb.operator.refusals import SELECTOR, CreationRefused
 from metallb.operator.settings import OperatorSettings
 from metallb.operator.webhooks import Webhook
 
@@ -100,8 +103,12 @@ class Replica:
             client, PODS, decoder=Decoder(OperandPod), namespace=namespace, label_selector=OPERAND_PODS
         )
         self._suspects = {each: Informer(client, each, decoder=Decoder(Suspect)) for each in (DAEMON_SETS, DEPLOYMENTS)}
+        self._refusals = Informer(
+            client, EVENTS, decoder=Decoder(CreationRefused), namespace=namespace, field_selector=SELECTOR
+        )
         self._inputs = Inputs(
-            [self._metallbs, *self._workloads.values()], [*self._others.values(), self._pods, *self._suspects.values()]
+            [self._metallbs, *self._workloads.values()],
+            [*self._others.values(), self._pods, *self._suspects.values(), self._refusals],
         )
         self._known = asyncio.Event()
         self._recorder = Recorder(client, component="metallb-operator")
@@ -112,6 +119,7 @@ class Replica:
             {},
             self._pods.store,
             {kind: each.store for kind, each in self._suspects.items()},
+            self._refusals.store,
         )
 
     @property
@@ -124,7 +132,12 @@ class Replica:
         group.create_task(self._recorder.run(), name="events")
         self._inputs.watch_health(self._health_changed)
         self._metallbs.subscribe(self._changed)
-        made: tuple[Informer[Any], ...] = (*self._workloads.values(), *self._others.values(), self._pods)
+        made: tuple[Informer[Any], ...] = (
+            *self._workloads.values(),
+            *self._others.values(),
+            self._pods,
+            self._refusals,
+        )
         for each in made:
             each.subscribe(self._review)
         for suspects in self._suspects.values():
@@ -155,9 +168,7 @@ class Replica:
         """Kinds come and go with their definitions."""
         others: dict[Resource, Any] = {kind: each.store for kind, each in self._others.items() if _is_served(each)}
         if others.keys() != self._stores.others.keys():
-            self._stores = Stores(
-                self._stores.metallbs, self._stores.workloads, others, self._stores.pods, self._stores.suspects
-            )
+            self._stores = replace(self._stores, others=others)
             if self._active is not None:
                 self._active.stores = self._stores
                 self._active.review()

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from metallb.api.core import Model, ObjectMeta
 
@@ -53,7 +53,7 @@ class CustomProfile(Model, frozen=True):
     """config.openshift.io/v1 TLSProfileSpec; ciphers by the names of OpenSSL."""
 
     ciphers: tuple[str, ...] = ()
-    min_tls_version: str = ""
+    min_tls_version: str = field(default="", name="minTLSVersion")
 
 
 class SecurityProfile(Model, frozen=True):

@@ -38,6 +38,7 @@ from metallb.operator.installation import Installation
 from metallb.operator.operands import CONTROLLER, NAMESPACE_LABEL, SPEAKER, render
 from metallb.operator.parts import Object
 from metallb.operator.pods import OperandPod, troubles
+from metallb.operator.refusals import CreationRefused, latest
 from metallb.operator.validation import errors
 from metallb.telemetry import logs
 
@@ -75,6 +76,7 @@ class Stores:
         others: what else it made, by kind; kinds that the cluster does not have are left out.
         pods: of MetalLB.
         suspects: Deployments and DaemonSets of everybody: one may be an IP failover.
+        refusals: what the API server says of pods that it refuses.
     """
 
     metallbs: Store[MetalLB]
@@ -82,6 +84,7 @@ class Stores:
     others: Mapping[Resource, Store[Bare]]
     pods: Store[OperandPod]
     suspects: Mapping[Resource, Store[Suspect]]
+    refusals: Store[CreationRefused]
 
     def owned(self) -> Iterator[tuple[Resource, Store[Workload] | Store[Bare]]]:
         """The stores of kinds that the operator makes."""
@@ -264,6 +267,7 @@ class MetalLBOperator:
             (controller.metadata.generation, controller.spec.replicas, controller.status) if controller else None,
             troubles(self.stores.pods),
             now,
+            latest(self.stores.refusals, DAEMON_SETS.kind, SPEAKER, now),
         )
 
     def _current(self, resource: Resource, name: str) -> Workload | None:

@@ -52,7 +52,7 @@ def make_stores() -> Stores:
     workloads: dict[Resource, Store[Workload]] = {kind: Store() for kind in WORKLOADS}
     others: dict[Resource, Store[Bare]] = {kind: Store() for kind in OTHERS}
     suspects: dict[Resource, Store[Suspect]] = {kind: Store() for kind in WORKLOADS}
-    return Stores(Store(), workloads, others, Store(), suspects)
+    return Stores(Store(), workloads, others, Store(), suspects, Store())
 
 
 @dataclass

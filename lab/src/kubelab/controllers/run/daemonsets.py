@@ -6,7 +6,7 @@ from kubelab.controllers.decide import daemonset, history
 from kubelab.controllers.decide.ownership import claim, controller_uid
 from kubelab.controllers.decide.resources import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS
 from kubelab.controllers.decide.selectors import labels_of, matches
-from kubelab.controllers.decide.writes import Create
+from kubelab.controllers.decide.writes import Create, Record
 from kubelab.controllers.run import clock
 from kubelab.controllers.run.context import OWNER, Context, candidates, owner_keys
 from kubelab.controllers.run.hands import RefusedError
@@ -73,6 +73,11 @@ class DaemonSets:
         decision = daemonset.decide(daemon_set, pods.owned, nodes, digest, clock.now())
         try:
             await hands.carry_out(decision.writes)
+        except RefusedError as error:
+            if isinstance(error.write, Create) and not error.failure.unreachable:
+                text = f"Error creating: {error.failure.message}"
+                await hands.carry_out([Record(daemon_set, "FailedCreate", text, daemonset.COMPONENT, warning=True)])
+            raise
         finally:
             owned = self._pods.by_index(OWNER, daemon_set["metadata"]["uid"])
             daemon_set = self._daemon_sets.store.get(key) or daemon_set
