@@ -10,8 +10,11 @@ from msgspec import Struct, field
 from metallb.api.net import NodeName, ServiceKey
 
 
-class Model(Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What every API type here shares: immutable, camelCase on the wire, empty fields left out."""
+class Model(Struct, frozen=True, omit_defaults=True, rename="camel", gc=False):
+    """What every API type here shares: immutable, camelCase on the wire, empty fields left out.
+
+    Such values form no cycles, so the garbage collector need not look at them.
+    """
 
 
 class OwnerReference(Model, frozen=True):

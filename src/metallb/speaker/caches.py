@@ -16,6 +16,7 @@ from metallb.kube.objects import Key
 from metallb.kube.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from metallb.kube.store import Change
 from metallb.speaker.inputs import ConfigInputs
+from metallb.speaker.lean import LeanService, LeanSlice
 from metallb.speaker.reconciler import SLICES_BY_SERVICE
 from metallb.speaker.settings import SpeakerSettings
 
@@ -28,9 +29,9 @@ class Caches:
     def __init__(self, client: KubeClient, settings: SpeakerSettings) -> None:
         namespace, labels = settings.namespace, settings.ml_labels or DEFAULT_SPEAKER_LABELS
         self._namespace = namespace
-        self.services = Informer(client, SERVICES, decoder=Decoder(Service))
-        self.slices = Informer(
-            client, ENDPOINT_SLICES, decoder=Decoder(EndpointSlice), indexers={SLICES_BY_SERVICE: _services_of}
+        self.services: Informer[Service] = Informer(client, SERVICES, decoder=Decoder(LeanService))
+        self.slices: Informer[EndpointSlice] = Informer(
+            client, ENDPOINT_SLICES, decoder=Decoder(LeanSlice), indexers={SLICES_BY_SERVICE: _services_of}
         )
         self.nodes = Informer(client, NODES, decoder=Decoder(Node))
         self.pods = Informer(client, PODS, decoder=Decoder(Pod), namespace=namespace, label_selector=labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from pathlib import Path
 
@@ -142,6 +143,8 @@ class Speaker:
         caches, settings = self._caches, self._settings
         self._report_refusals()
         await caches.ready()
+        gc.collect()
+        gc.freeze()  # what is there now stays: the collector shall not look at it again
         outlets = Outlets(
             announced=self._announced,
             withdrawn=self._withdrawn,

@@ -1,0 +1,63 @@
+"""Of thousands of objects only what is needed is kept, and nothing that is needed is lost."""
+
+from __future__ import annotations
+
+import msgspec
+
+from metallb.api.core import Endpoint, EndpointConditions, EndpointSlice, Service
+from metallb.api.net import NodeName, ServiceKey
+from metallb.speaker.lean import LeanService, LeanSlice
+
+SERVICE = {
+    "metadata": {
+        "name": "web",
+        "namespace": "default",
+        "uid": "1-2-3",
+        "resourceVersion": "7",
+        "labels": {"app": "web"},
+        "annotations": {"metallb.io/allow-shared-ip": "k"},
+    },
+    "spec": {
+        "type": "LoadBalancer",
+        "clusterIP": "10.96.0.1",
+        "clusterIPs": ["10.96.0.1"],
+        "ipFamilies": ["IPv4"],
+        "ports": [{"port": 80}],
+        "selector": {"app": "web"},
+        "externalTrafficPolicy": "Local",
+        "loadBalancerClass": "example.com/class",
+    },
+    "status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.1"}]}},
+}
+SLICE = {
+    "metadata": {
+        "name": "web-1",
+        "namespace": "default",
+        "uid": "1-2-4",
+        "resourceVersion": "8",
+        "labels": {"kubernetes.io/service-name": "web"},
+        "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "2026-01-01T00:00:00Z"},
+    },
+    "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": True}, "nodeName": "node-a"}],
+}
+
+
+def test_services_keep_what_announcements_look_at() -> None:
+    found: Service = msgspec.convert(SERVICE, LeanService)
+    assert found.metadata == msgspec.convert(SERVICE, Service).metadata
+    assert found.status == msgspec.convert(SERVICE, Service).status
+    spec = found.spec
+    assert (spec.type, spec.external_traffic_policy, spec.load_balancer_class) == (
+        "LoadBalancer",
+        "Local",
+        "example.com/class",
+    )
+    assert (spec.cluster_ip, spec.cluster_ips, spec.ip_families, spec.ports, spec.selector) == ("", (), (), (), {})
+
+
+def test_slices_keep_endpoints_and_whose_they_are() -> None:
+    found: EndpointSlice = msgspec.convert(SLICE, LeanSlice)
+    assert found.service == ServiceKey("default", "web")
+    assert found.endpoints == (Endpoint(EndpointConditions(ready=True), NodeName("node-a")),)
+    assert (found.metadata.name, found.metadata.resource_version) == ("web-1", "8")
+    assert (found.metadata.uid, found.metadata.annotations) == ("", {})
