@@ -11,6 +11,7 @@ from kubelab.resource import Resource
 
 GROUP: Final = "operators.coreos.com"
 MANAGER: Final = "olm.install"
+FINALIZER: Final = "operators.coreos.com/csv-cleanup"
 MANAGED: Final = {"olm.managed": "true"}
 
 CATALOG_SOURCES: Final = Resource(GROUP, "v1alpha1", "catalogsources", True)

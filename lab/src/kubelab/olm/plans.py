@@ -9,7 +9,15 @@ from kubelab.apiclient import ApiFailure
 from kubelab.objects import Object
 from kubelab.olm import steps
 from kubelab.olm.judging import is_established
-from kubelab.olm.names import DEFINITIONS, INSTALL_PLANS, OPERATOR_GROUPS, RESOURCES, SERVICE_VERSIONS, owner_reference
+from kubelab.olm.names import (
+    DEFINITIONS,
+    FINALIZER,
+    INSTALL_PLANS,
+    OPERATOR_GROUPS,
+    RESOURCES,
+    SERVICE_VERSIONS,
+    owner_reference,
+)
 from kubelab.olm.world import World
 
 _DONE = frozenset({"Created", "Present"})
@@ -73,6 +81,7 @@ async def _take(world: World, plan: Object, step: Object) -> str:
     if kind == "ClusterServiceVersion":
         if world.get(SERVICE_VERSIONS, namespace, obj["metadata"]["name"]) is None:
             obj["metadata"].setdefault("labels", {}).update(plan["metadata"]["labels"])
+            obj["metadata"]["finalizers"] = [FINALIZER]
             await world.create(resource, obj)
             return "Created"
         return "Present"

@@ -16,6 +16,7 @@ from kubelab.olm.names import (
     CLUSTER_ROLES,
     DEFINITIONS,
     DEPLOYMENTS,
+    FINALIZER,
     OPERATOR_GROUPS,
     RESOURCES,
     ROLE_BINDINGS,
@@ -30,7 +31,6 @@ from kubelab.olm.names import (
 )
 from kubelab.olm.world import World
 
-FINALIZER: Final = "operators.coreos.com/csv-cleanup"
 _MISPLACED: Final = frozenset({"NoOperatorGroup", "TooManyOperatorGroups", "UnsupportedOperatorGroup"})
 _CLUSTER_WIDE: Final = (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, WEBHOOKS)
 
