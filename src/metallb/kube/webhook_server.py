@@ -30,6 +30,15 @@ BODY_LIMIT: Final = 8 << 20
 READ_S: Final = 10.0
 """How long a body may take to arrive, in seconds; the API server sends it in one go and waits 30 s at most."""
 
+ROOM: Final = 64 << 20
+"""Bytes that all bodies together may have, without the first `SMALL` of each.
+
+Whoever reaches the port can send, and bodies are held until they are answered: the memory must not be theirs to fill.
+"""
+
+SMALL: Final = 256 << 10
+"""Bytes of a body that there is always room for: far more than MetalLB's objects have."""
+
 Answer = Callable[[bytes], Awaitable[bytes]]
 """Gives the answer to a review; raises `ReviewError` where there is no answering it."""
 
@@ -54,6 +63,7 @@ class WebhookServer(Server):
         host: str | None = None,
         limit: int = BODY_LIMIT,
         read_s: float = READ_S,
+        room: int = ROOM,
     ) -> None:
         """Does not listen yet.
 
@@ -64,6 +74,7 @@ class WebhookServer(Server):
             host: address; None: all.
             limit: of a request's body, in bytes.
             read_s: how long it may take to arrive.
+            room: for large bodies, see `ROOM`.
         """
         entry = tls.server_context()
         entry.sni_callback = self._choose
@@ -73,6 +84,7 @@ class WebhookServer(Server):
         self._settings = tls
         self._limit = limit
         self._read_s = read_s
+        self._room = room
         self._current: ssl.SSLContext | None = None
         self._certified = asyncio.Event()
 
@@ -115,14 +127,12 @@ class WebhookServer(Server):
             return web.Response(status=404, text="no webhook here")
         if request.method != "POST":
             return web.Response(status=405, text="method not allowed", headers={"Allow": "POST"})
+        body = bytearray()
         try:
-            async with asyncio.timeout(self._read_s):
-                body = await self._read(request)
-        except TimeoutError:
-            return web.Response(status=408, text="the body does not arrive", headers={"Connection": "close"})
-        if body is None:
-            return web.Response(status=413, text=f"more than {self._limit} bytes", headers={"Connection": "close"})
-        return await self._answer(answer, request.path, body)
+            problem = await self._read(request, body)
+            return problem or await self._answer(answer, request.path, bytes(body))
+        finally:
+            self._room += _large(body)
 
     async def _answer(self, answer: Answer, path: str, body: bytes) -> web.StreamResponse:
         try:
@@ -134,13 +144,33 @@ class WebhookServer(Server):
             _log.error("unexpected", path=path, error=error, traceback=True)
             return web.Response(status=500, text="internal error")
 
-    async def _read(self, request: web.BaseRequest) -> bytes | None:
-        """The body; None: it is too large, however it is sent."""
+    async def _read(self, request: web.BaseRequest, body: bytearray) -> web.StreamResponse | None:
+        """Fills the body at the expense of the room; gives the answer if it can't be taken, however it is sent."""
         if (request.content_length or 0) > self._limit:
-            return None
-        body = bytearray()
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > self._limit:
-                return None
-        return bytes(body)
+            return self._too_large()
+        try:
+            async with asyncio.timeout(self._read_s):
+                async for chunk in request.content.iter_any():
+                    self._room += _large(body)
+                    body += chunk
+                    self._room -= _large(body)
+                    if len(body) > self._limit:
+                        return self._too_large()
+                    if self._room < 0:
+                        return _given_up(503, "too much is sent at once, retry in a moment")
+        except TimeoutError:
+            return _given_up(408, "the body does not arrive")
+        return None
+
+    def _too_large(self) -> web.StreamResponse:
+        return _given_up(413, f"more than {self._limit} bytes")
+
+
+def _large(body: bytearray) -> int:
+    """How much of the room a body takes."""
+    return max(0, len(body) - SMALL)
+
+
+def _given_up(status: int, text: str) -> web.StreamResponse:
+    """The answer to a body that is not read to its end."""
+    return web.Response(status=status, text=text, headers={"Connection": "close"})

@@ -16,7 +16,7 @@ from metallb.kube.admission import ReviewError
 from metallb.kube.authority import Pair, Signer, issue, make_authority
 from metallb.kube.certificates import self_signed
 from metallb.kube.tls import TlsSettings
-from metallb.kube.webhook_server import WebhookServer
+from metallb.kube.webhook_server import SMALL, WebhookServer
 
 NOW = dt.datetime.now(tz=dt.UTC)  # noqa: TID251  # ssl compares with the real clock
 YEAR = dt.timedelta(days=365)
@@ -60,9 +60,9 @@ async def running(server: WebhookServer) -> AsyncIterator[str]:
         await asyncio.wait({task})
 
 
-def server_of(*, limit: int = 1000, read_s: float = 5.0) -> WebhookServer:
+def server_of(*, limit: int = 1000, read_s: float = 5.0, room: int = 1000) -> WebhookServer:
     answers = {"/echo": echo, "/refuse": refuse, "/fail": fail}
-    return WebhookServer(answers, port=0, host="127.0.0.1", tls=TlsSettings(), limit=limit, read_s=read_s)
+    return WebhookServer(answers, port=0, host="127.0.0.1", tls=TlsSettings(), limit=limit, read_s=read_s, room=room)
 
 
 async def post(
@@ -104,6 +104,32 @@ async def test_a_body_that_is_too_large_is_refused_however_it_is_sent(authoritie
         assert (await post(session, f"{url}/echo", tls, b"x" * 1001))[0] == 413
         assert (await post(session, f"{url}/echo", tls, chunks()))[0] == 413
         assert await post(session, f"{url}/echo", tls) == (200, "{}")
+
+
+async def test_bodies_together_do_not_fill_the_memory_and_small_ones_get_through(
+    authorities: tuple[Signer, Signer],
+) -> None:
+    """Two that are sent at once are too much; the room is free again when they are done with."""
+    both, go_on = asyncio.Barrier(3), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"x" * (SMALL + 600)
+        await both.wait()
+        await go_on.wait()
+        yield b"x"
+
+    server = server_of(limit=4 * SMALL)
+    server.use(pair_of(authorities[0]))
+    tls = trusting(authorities[0])
+    async with running(server) as url, aiohttp.ClientSession() as session, asyncio.timeout(10):
+        sent = [asyncio.create_task(post(session, f"{url}/echo", tls, slow())) for _ in range(2)]
+        await both.wait()
+        done, _ = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+        assert [(await each)[0] for each in done] == [503]
+        assert (await post(session, f"{url}/echo", tls, b"x" * SMALL))[0] == 200
+        go_on.set()
+        assert sorted([(await each)[0] for each in sent]) == [200, 503]
+        assert (await post(session, f"{url}/echo", tls, b"x" * (SMALL + 1000)))[0] == 200
 
 
 async def test_a_body_that_does_not_arrive_is_not_waited_for(authorities: tuple[Signer, Signer]) -> None:
