@@ -367,7 +367,7 @@ def metrics_page() -> str:
     for name, _, declared in PROCESSES:
         text += f"## {name.capitalize()}\n\n"
         if name == "operator":
-            text += "Declared; the operator serves no metrics in this version.\n\n"
+            text += "Served only with `--metrics-addr`, for example `:8443`; the same rules hold.\n\n"
         rows = [_metric(each) for each in declared]
         text += table(["metric", "kind", "labels", "meaning"], rows) + "\n"
     return text + "Beside these the usual `process_*` metrics: CPU, memory, open files, start time.\n"

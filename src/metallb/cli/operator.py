@@ -9,20 +9,14 @@ from typing import Final
 from metallb.cli.flags import Flag, Resolved, SettingsError, log_level
 from metallb.cli.starting import process_command
 from metallb.kube.tls import TlsSettings
-from metallb.operator.settings import OperatorSettings
+from metallb.operator.settings import NO_METRICS, OperatorSettings
 from metallb.telemetry.logs import LEVELS
 
 _FRR: Final = "the FRR backends are not there yet"
 _VERSION: Final = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 
 FLAGS: Final = (
-    Flag(
-        "metrics-addr",
-        "Address of the operator's own metrics; 0 disables them.",
-        "0",
-        inert="the operator has no metrics yet",
-        settled=("0", ":0"),
-    ),
+    Flag("metrics-addr", "`host:port` of the operator's own metrics, over TLS; 0 disables them.", "0"),
     Flag("enable-leader-election", "Work only while holding the Lease.", "false", "switch"),
     Flag(
         "disable-cert-rotation",
@@ -108,11 +102,18 @@ def settings_of(resolved: Resolved, _environ: Mapping[str, str]) -> OperatorSett
         values[name] = values[name] == "true"
     if values["deploy_pod_monitors"] and values["deploy_service_monitors"]:
         raise SettingsError("DEPLOY_PODMONITORS and DEPLOY_SERVICEMONITORS are mutually exclusive")
+    _check_address(values["metrics_addr"])
     version = values["cno_min_frrk8s_version"]
     if version and not _VERSION.fullmatch(version):
         raise SettingsError(f"CNO_MIN_FRRK8S_VERSION={version!r}: want a version such as 0.0.25")
     _check_tls(values["tls_min_version"], values["tls_cipher_suites"], values["tls_curve_preferences"])
     return OperatorSettings(**values)
+
+
+def _check_address(address: str) -> None:
+    port = address.rpartition(":")[2]
+    if address not in NO_METRICS and not (":" in address and port.isdecimal() and 0 < int(port) < 1 << 16):
+        raise SettingsError(f"--metrics-addr={address!r}: want host:port, :port, or 0 for none")
 
 
 def _check_tls(minimum: str, ciphers: str, curves: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,7 @@ from metallb.kube.informer import Informer
 from metallb.kube.inputs import Inputs
 from metallb.kube.lease import Leadership
 from metallb.kube.objects import Bare, K, Key, key_of
+from metallb.kube.observed import outcomes_of, requests_of
 from metallb.kube.resources import (
     CONFIG_MAPS,
     DAEMON_SETS,
@@ -41,17 +43,18 @@ from metallb.kube.resources import (
     VALIDATING_WEBHOOK_CONFIGURATIONS,
     Resource,
 )
-from metallb.kube.serving import HealthServer
+from metallb.kube.serving import HealthServer, MetricsServer
 from metallb.kube.tls import TlsSettings
 from metallb.operator import discovery
 from metallb.operator.backend import DEPLOYABLE
 from metallb.operator.failover import Suspect
 from metallb.operator.installation import Installation, Monitors
 from metallb.operator.pods import OperandPod
-from metallb.operator.reconciler import MANAGED, MetalLBOperator, Outlets, Stores, Workload
+from metallb.operator.reconciler import MANAGED, QUEUE, MetalLBOperator, Outlets, Stores, Workload
 from metallb.operator.refusals import SELECTOR, CreationRefused
-from metallb.operator.settings import OperatorSettings
+from metallb.operator.settings import NO_METRICS, OperatorSettings
 from metallb.operator.webhooks import Webhook
+from metallb.telemetry import metrics as m
 
 LEASE: Final = "metallb.io.metallboperator"
 OPERAND_PODS: Final = "component in (controller, speaker)"
@@ -67,7 +70,14 @@ def run(settings: OperatorSettings) -> int:
 
 async def main(settings: OperatorSettings) -> None:
     """Everything the operator does, until cancelled."""
-    client = KubeClient(find(os.environ, home=Path.home()), agent="metallb-operator", field_manager="metallb-operator")
+    metrics = m.Metrics(m.OPERATOR)
+    credentials = find(os.environ, home=Path.home())
+    client = KubeClient(
+        credentials,
+        agent="metallb-operator",
+        field_manager="metallb-operator",
+        observe=requests_of(metrics, credentials.server),
+    )
     parts: list[Replica | Webhook] = []
     health = HealthServer(port=settings.port, ready=lambda: bool(parts) and all(part.ready for part in parts))
     async with client, health, asyncio.TaskGroup() as group:
@@ -77,8 +87,10 @@ async def main(settings: OperatorSettings) -> None:
             settings = discovery.with_profile(settings, profile)
             group.create_task(discovery.until_profile_changes(client, profile), name="TLS profile")
         webhook = Webhook(client, settings, tls_of(settings))
-        replica = Replica(client, settings, installation_of(settings, openshift=openshift))
+        replica = Replica(client, settings, installation_of(settings, openshift=openshift), metrics)
         parts += (replica, webhook)
+        if settings.metrics_addr not in NO_METRICS:
+            group.create_task(serve_metrics(client, settings, replica.render), name="metrics")
         webhook.start(group)
         replica.start(group)
         if not settings.enable_leader_election:
@@ -89,12 +101,29 @@ async def main(settings: OperatorSettings) -> None:
         await leadership.run(replica.lead)
 
 
+async def serve_metrics(client: KubeClient, settings: OperatorSettings, render: Callable[[], bytes]) -> None:
+    """Serves the operator's own metrics until cancelled.
+
+    Raises:
+        ListenError: the address is taken, or not ours.
+    """
+    host, _, port = settings.metrics_addr.rpartition(":")
+    async with MetricsServer(
+        client, port=int(port), host=host.strip("[]") or None, render=render, tls=tls_of(settings)
+    ):
+        await asyncio.Event().wait()
+
+
 class Replica:
     """One operator process: its caches are warm, whether it leads or stands by."""
 
-    def __init__(self, client: KubeClient, settings: OperatorSettings, installation: Installation) -> None:
+    def __init__(
+        self, client: KubeClient, settings: OperatorSettings, installation: Installation, metrics: m.Metrics
+    ) -> None:
         self._client = client
         self._installation = installation
+        self._metrics = metrics
+        self._metrics.set(m.LEADER, 0, LEASE)
         namespace = settings.namespace
         self._metallbs = Informer(client, METALLBS, decoder=Decoder(MetalLB), namespace=namespace)
         self._workloads = {each: _owned(client, each, namespace, Workload) for each in (DAEMON_SETS, DEPLOYMENTS)}
@@ -149,8 +178,11 @@ class Replica:
         """The work of the replica that leads, until cancelled."""
         await self._known.wait()
         writer = StatusWriter(self._client, METALLBS)
-        outlets = Outlets(warn=self._warn, now=lambda: second_time(time.time()))
+        outlets = Outlets(
+            warn=self._warn, now=lambda: second_time(time.time()), observe=outcomes_of(self._metrics, QUEUE)
+        )
         self._active = MetalLBOperator(self._client, self._installation, self._stores, writer, outlets)
+        self._metrics.set(m.LEADER, 1, LEASE)
         self._active.review()  # also without a resource: something may be left of one that is gone
         for resource in self._metallbs.store:
             self._active.queue.add(key_of(resource))
@@ -158,6 +190,13 @@ class Replica:
             await self._active.queue.run()
         finally:
             self._active = None
+            self._metrics.set(m.LEADER, 0, LEASE)
+
+    def render(self) -> bytes:
+        """The metrics, with the queue as it is now."""
+        if self._active is not None:
+            self._metrics.set(m.QUEUE_DEPTH, self._active.queue.depth, self._active.queue.name)
+        return self._metrics.render()
 
     async def _settle(self) -> None:
         await self._inputs.ready()

@@ -45,6 +45,9 @@ from metallb.telemetry import logs
 MANAGED = "app.kubernetes.io/managed-by=metallb-operator"
 """Label selector of everything that the operator makes."""
 
+QUEUE = "metallb"
+"""The reconciler's name in logs and metrics."""
+
 FAILED = "FailedToSyncMetalLBResources"
 INVALID = "InvalidMetalLBResource"
 FAILOVER = "IPFailoverPresent"
@@ -109,6 +112,7 @@ class Outlets:
 
     warn: Callable[[MetalLB, str, str], None]
     now: Callable[[], str]
+    observe: Callable[[Outcome], None] | None = None
 
 
 class SyncError(Exception):
@@ -139,7 +143,7 @@ class MetalLBOperator:
 
     def __post_init__(self) -> None:
         """Nothing is due yet."""
-        self.queue = Reconciler("metallb", self._reconcile)
+        self.queue = Reconciler(QUEUE, self._reconcile, observe=self.outlets.observe)
 
     def review(self, *_cause: object) -> None:
         """Something that the operator made, or that it looks at, has changed."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+NO_METRICS: Final = ("", "0", ":0")
+"""Addresses that mean: no metrics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,7 +14,7 @@ class OperatorSettings:
     """Flags (first) and environment (after) with their defaults.
 
     Attributes:
-        metrics_addr: the operator's own metrics, `host:port`; `0`: none.
+        metrics_addr: the operator's own metrics, `host:port` or `:port`; one of `NO_METRICS`: none.
         enable_leader_election: campaign for the Lease before working.
         disable_cert_rotation: others manage the webhook's certificate, in `cert_dir`.
         cert_dir: where the webhook's certificate is mounted.

@@ -177,6 +177,9 @@ def test_tls_flags_are_checked_together() -> None:
         ("operator", {"METRICS_PORT": "http"}, {}, "METRICS_PORT='http'"),
         ("operator", {"DEPLOY_PODMONITORS": "true", "DEPLOY_SERVICEMONITORS": "true"}, {}, "mutually exclusive"),
         ("operator", {"CNO_MIN_FRRK8S_VERSION": "new"}, {}, "CNO_MIN_FRRK8S_VERSION='new'"),
+        ("operator", {}, {"metrics_addr": "8443"}, "--metrics-addr='8443'"),
+        ("operator", {}, {"metrics_addr": ":http"}, "--metrics-addr=':http'"),
+        ("operator", {}, {"metrics_addr": "[::]:65536"}, "--metrics-addr='[::]:65536'"),
     ],
 )
 def test_a_setting_that_can_not_be_is_named(
