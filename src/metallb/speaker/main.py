@@ -7,8 +7,6 @@ import gc
 import os
 from pathlib import Path
 
-import yaml
-
 from metallb.advertisement.interfaces import Exclusion
 from metallb.advertisement.layer2 import Announce
 from metallb.advertisement.reasons import Reason
@@ -21,12 +19,12 @@ from metallb.kube.client import KubeClient
 from metallb.kube.configurationstate import ConfigurationReport, Place
 from metallb.kube.configurationstate import Outlets as ReportOutlets
 from metallb.kube.credentials import find
-from metallb.kube.daemon import StartError
 from metallb.kube.events import Recorder, reference
 from metallb.kube.observed import outcomes_of, requests_of
 from metallb.kube.reconciler import Failed, Outcome
 from metallb.kube.resources import SERVICES
 from metallb.kube.serving import HealthServer, MetricsServer
+from metallb.speaker import exclusion
 from metallb.speaker.announcer import Announcer
 from metallb.speaker.caches import Caches, keys_of, node_matters
 from metallb.speaker.l2status import L2Statuses, Mine
@@ -37,9 +35,6 @@ from metallb.speaker.wire import Wire
 from metallb.telemetry import logs
 from metallb.telemetry import metrics as m
 from metallb.transports.rtnetlink import InterruptedDumpError, Netlink
-
-EXCLUDE_FILE = Path("/etc/metallb/excludel2.yaml")
-EXCLUDE_KEY = "announcedInterfacesToExclude"
 
 _log = logs.logger(op="startup")
 
@@ -56,7 +51,7 @@ async def main(settings: SpeakerSettings) -> None:
         StartError: the list of excluded interfaces is malformed, or raw sockets are not allowed.
     """
     metrics = m.Metrics(m.SPEAKER)
-    exclusion = read_exclusion(EXCLUDE_FILE)
+    excluded = exclusion.read()
     credentials = find(os.environ, home=Path.home())
     client = KubeClient(
         credentials,
@@ -66,7 +61,7 @@ async def main(settings: SpeakerSettings) -> None:
     )
     health = HealthServer(port=settings.health_probe_port, host="127.0.0.1")
     async with client, health, asyncio.TaskGroup() as group:
-        speaker = Speaker(client, settings, metrics, exclusion)
+        speaker = Speaker(client, settings, metrics, excluded)
         try:
             await speaker.start(group)
             await asyncio.Event().wait()
@@ -80,11 +75,11 @@ async def main(settings: SpeakerSettings) -> None:
 class Speaker:
     """One speaker process."""
 
-    def __init__(self, client: KubeClient, settings: SpeakerSettings, metrics: m.Metrics, exclusion: Exclusion) -> None:
+    def __init__(self, client: KubeClient, settings: SpeakerSettings, metrics: m.Metrics, excluded: Exclusion) -> None:
         self._client = client
         self._settings = settings
         self._metrics = metrics
-        self._exclusion = exclusion
+        self._excluded = excluded
         self._recorder = Recorder(client, component="metallb-speaker", host=settings.node_name)
         self._caches = Caches(client, settings)
         self._announcer = Announcer(Wire(metrics))
@@ -166,8 +161,14 @@ class Speaker:
         async with asyncio.TaskGroup() as group:
             group.create_task(speaker.config.run(), name="config")
             group.create_task(speaker.services.run(), name="services")
+            group.create_task(self._follow_exclusion(speaker), name="excluded interfaces")
             await speaker.decided.wait()
             group.create_task(self._statuses.run(), name="layer2 status")
+
+    async def _follow_exclusion(self, speaker: ServiceSpeaker) -> None:
+        async for excluded in exclusion.changes(self._excluded):
+            self._excluded = excluded
+            self._interfaces_changed(speaker)
 
     def _watch_interfaces(self, speaker: ServiceSpeaker) -> None:
         """Follows interfaces by the kernel's notices: a new one takes part at once."""
@@ -181,7 +182,7 @@ class Speaker:
         self._netlink.drain()
         names = self._announcer.interface_names
         try:
-            interfaces = self._exclusion.apply(self._netlink.interfaces())
+            interfaces = self._excluded.apply(self._netlink.interfaces())
         except (InterruptedDumpError, OSError) as error:
             _log.debug("interfaces changed while they were listed", error=str(error))
             asyncio.get_running_loop().call_later(0.1, self._interfaces_changed, speaker)
@@ -247,23 +248,3 @@ class Speaker:
         if self._speaker is not None:
             self._metrics.set(m.QUEUE_DEPTH, self._speaker.services.depth, "service")
         return self._metrics.render()
-
-
-def read_exclusion(path: Path) -> Exclusion:
-    """The interfaces that take no part; a missing file excludes none (spec/speaker.md 2.2).
-
-    Raises:
-        StartError: the file is malformed.
-    """
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        return Exclusion()
-    except OSError as error:
-        raise StartError(f"{path} can't be read: {error.strerror}") from error
-    try:
-        loaded = yaml.load(text, Loader=yaml.CSafeLoader)
-        patterns = (loaded or {}).get(EXCLUDE_KEY) or []
-        return Exclusion.parse([str(each) for each in patterns])
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
-        raise StartError(f"{path}: {error}") from error

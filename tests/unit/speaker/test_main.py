@@ -1,19 +1,14 @@
-"""What the speaker's wiring filters: which changes of objects are worth a new look, and the list of excluded interfaces."""
+"""What the speaker's wiring filters: which changes of objects are worth a new look."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from metallb.api.core import Condition, EndpointSlice, Node, NodeStatus, ObjectMeta, Pod, PodSpec, PodStatus
-from metallb.api.net import InterfaceName, NodeName
-from metallb.kube.daemon import StartError
+from metallb.api.net import NodeName
 from metallb.kube.objects import Key
 from metallb.kube.store import Change
 from metallb.speaker.caches import _services_of, came_or_left, fell_silent, keys_of, node_matters
-from metallb.speaker.main import read_exclusion
 
 KEY = Key("", "x")
 
@@ -77,45 +72,3 @@ def test_slices_are_work_for_their_service_and_those_of_none_for_nobody() -> Non
     assert (list(_services_of(of_web)), list(keys_of(of_web))) == (["default/web"], [Key("default", "web")])
     alone = EndpointSlice(ObjectMeta(name="own", namespace="default"))
     assert (list(_services_of(alone)), list(keys_of(alone))) == ([], [])
-
-
-class TestExclusion:
-    @pytest.fixture
-    def write(self, tmp_path: Path) -> Callable[[str], Path]:
-        def to(text: str) -> Path:
-            path = tmp_path / "excludel2.yaml"
-            path.write_text(text)
-            return path
-
-        return to
-
-    def test_a_missing_file_excludes_nothing(self, tmp_path: Path) -> None:
-        assert not read_exclusion(tmp_path / "nosuch").excludes(InterfaceName("lo"))
-
-    @pytest.mark.parametrize(
-        ("text", "excluded"),
-        [
-            ("announcedInterfacesToExclude:\n- ^lo$\n- ^veth.*\n", ["lo", "veth1"]),
-            ("announcedInterfacesToExclude: []\n", []),
-            ("announcedInterfacesToExclude:\n", []),
-            ("other: 1\n", []),
-            ("", []),
-            ("announcedInterfacesToExclude: [1]\n", ["eth1", "veth1"]),
-        ],
-    )
-    def test_patterns_exclude_names(self, write: Callable[[str], Path], text: str, excluded: list[str]) -> None:
-        found = read_exclusion(write(text))
-        names = map(InterfaceName, ("eth0", "eth1", "lo", "veth1"))
-        assert [name for name in names if found.excludes(name)] == excluded
-
-    @pytest.mark.parametrize(
-        "text",
-        ["announcedInterfacesToExclude: ['(']\n", "- a list\n", "{", "announcedInterfacesToExclude: 1\n", "just text"],
-    )
-    def test_a_malformed_file_is_named(self, write: Callable[[str], Path], text: str) -> None:
-        with pytest.raises(StartError, match=r"excludel2\.yaml"):
-            read_exclusion(write(text))
-
-    def test_a_file_that_can_not_be_read_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(StartError, match="can't be read"):
-            read_exclusion(tmp_path)
