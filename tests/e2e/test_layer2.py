@@ -1,0 +1,329 @@
+"""Who announces what, as a client on the network sees it: statuses, nodes, preferences, selectors, interfaces."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from metallb.advertisement.election import elect
+from metallb.api.net import Address, NodeName
+
+NAMESPACE = "metallb-system"
+CLIENT = "198.51.100.200"
+EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers"
+HOSTNAME = "kubernetes.io/hostname"
+pytestmark = pytest.mark.e2e
+
+Advertise = Callable[..., Awaitable[None]]
+
+
+def on(*nodes: str) -> list[dict[str, Any]]:
+    return [{"matchLabels": {HOSTNAME: node}} for node in nodes]
+
+
+def preferring(weight: int, **labels: str) -> dict[str, Any]:
+    return {"weight": weight, "preference": {"matchLabels": labels}}
+
+
+def advertisement(name: str, **spec: Any) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "metallb.io/v1beta1", "kind": "L2Advertisement", "metadata": metadata, "spec": spec}
+
+
+@pytest.fixture
+async def advertise(cluster: Any) -> AsyncIterator[Advertise]:
+    """From now on these advertisements and no others; at the end those of before."""
+    before = await cluster.items("l2advertisements", NAMESPACE)
+
+    async def put(**specs: dict[str, Any]) -> None:
+        wanted = [advertisement(name, **spec) for name, spec in specs.items()]
+        known = {each["metadata"]["name"] for each in await cluster.items("l2advertisements", NAMESPACE)}
+        if wanted:
+            await cluster.apply(*wanted)
+        gone = sorted(known - specs.keys())
+        if gone:
+            await cluster.kubectl("delete", "l2advertisement", "-n", NAMESPACE, *gone)
+
+    yield put
+    await put(**{each["metadata"]["name"]: each.get("spec") or {} for each in before})
+
+
+@pytest.fixture(autouse=True)
+async def leave_nodes_and_services_as_they_were(cluster: Any) -> AsyncIterator[None]:
+    before = {node["metadata"]["name"]: node["metadata"]["labels"] for node in await cluster.items("nodes")}
+    yield
+    for node in await cluster.items("nodes"):
+        name = node["metadata"]["name"]
+        added = node["metadata"]["labels"].keys() - before[name].keys()
+        if added:
+            await cluster.kubectl("label", "node", name, *(f"{each}-" for each in sorted(added)))
+    for service in await cluster.items("services"):
+        if service["spec"]["type"] == "LoadBalancer":
+            await cluster.kubectl("delete", "service", service["metadata"]["name"])
+
+
+async def served(cluster: Any, name: str, labels: dict[str, str] | None = None, **spec: Any) -> str:
+    """A Service and its address."""
+    wanted = cluster.load_balancer(name, "web", **spec)
+    wanted["metadata"]["labels"] = labels or {}
+    await cluster.apply(wanted)
+    (address,) = await cluster.until(lambda: cluster.addresses(name), "an address")
+    return str(address)
+
+
+async def answering(cluster: Any, address: str, where: str = "client", interface: str = "eth0") -> set[str]:
+    """The nodes that answer for an address, now."""
+    argv = [sys.executable, "-m", "kubelab.arping", "--count", "4", "--wait", "0.2", interface, CLIENT, address]
+    found = json.loads((await cluster.lab.run(where, argv, check=False)).stdout)
+    return {await owner(cluster, mac) for mac in found["by"]}
+
+
+async def owner(cluster: Any, mac: str) -> str:
+    for node in cluster.lab.cluster.nodes:
+        macs = (await cluster.lab.run(f"node/{node.name}", ["sh", "-c", "cat /sys/class/net/eth*/address"])).stdout
+        if mac in macs.split():
+            return str(node.name)
+    return mac
+
+
+async def comes_to(cluster: Any, address: str, *nodes: str) -> None:
+    """Waits until exactly these nodes answer, and stay so."""
+
+    async def so() -> bool:
+        return await answering(cluster, address) == set(nodes) and await answering(cluster, address) == set(nodes)
+
+    await cluster.until(so, f"{address} on {nodes or 'no node'}")
+
+
+def order(cluster: Any, address: str) -> list[str]:
+    """The nodes as the election ranks them for an address, without preferences."""
+    left = [NodeName(node.name) for node in cluster.lab.cluster.nodes]
+    ranked = []
+    while left:
+        first = elect(left, Address.parse(address), {})
+        assert first is not None
+        ranked.append(str(first))
+        left.remove(first)
+    return ranked
+
+
+class TestStatus:
+    async def statuses(self, cluster: Any, service: str) -> list[dict[str, Any]]:
+        found = await cluster.items("servicel2statuses", NAMESPACE, "-l", f"metallb.io/service-name={service}")
+        return [each for each in found if each.get("status", {}).get("node")]
+
+    async def test_tells_the_node_that_answers_and_goes_with_the_service(self, cluster: Any) -> None:
+        address = await served(cluster, "told")
+        (found,) = await cluster.until(lambda: self.statuses(cluster, "told"), "a status")
+        node = found["status"]["node"]
+        assert found["status"] == {"node": node, "serviceName": "told", "serviceNamespace": "default"}
+        assert found["metadata"]["labels"]["metallb.io/node"] == node
+        (pod,) = found["metadata"]["ownerReferences"]
+        assert (pod["kind"], pod["name"][:8]) == ("Pod", "speaker-")
+        await comes_to(cluster, address, node)
+        table = await cluster.kubectl("get", "servicel2statuses", "-n", NAMESPACE)
+        assert table.splitlines()[0].split() == ["NAME", "ALLOCATED", "NODE", "SERVICE", "NAME", "SERVICE", "NAMESPACE"]
+        await cluster.kubectl("delete", "service", "told")
+
+        async def gone() -> bool:
+            return not await self.statuses(cluster, "told")
+
+        await cluster.until(gone, "no status")
+
+    async def test_is_put_right_and_follows_the_address(self, cluster: Any) -> None:
+        address = await served(cluster, "mended")
+        (found,) = await cluster.until(lambda: self.statuses(cluster, "mended"), "a status")
+        name, node = found["metadata"]["name"], found["status"]["node"]
+        await cluster.kubectl("delete", "servicel2status", "-n", NAMESPACE, name)
+        await cluster.until(lambda: self.statuses(cluster, "mended"), "a status again")
+        wrong = json.dumps({"status": {"interfaces": [{"name": "eth9"}]}})
+        patch = ["--subresource=status", "--type=merge", "-p", wrong]
+        await cluster.kubectl("patch", "servicel2status", "-n", NAMESPACE, name, *patch)
+
+        async def right() -> bool:
+            return [each["status"].get("interfaces") for each in await self.statuses(cluster, "mended")] == [None]
+
+        await cluster.until(right, "the status put right")
+        await cluster.kubectl("label", "node", node, f"{EXCLUDE}=")
+
+        async def moved() -> bool:
+            now = await self.statuses(cluster, "mended")
+            return len(now) == 1 and now[0]["status"]["node"] == order(cluster, address)[1]
+
+        await cluster.until(moved, "the status of the node that took over, alone")
+
+
+class TestNodes:
+    async def test_without_a_network_hands_over_and_gets_back(self, cluster: Any) -> None:
+        address = await served(cluster, "network")
+        first, second, *_ = order(cluster, address)
+        await comes_to(cluster, address, first)
+        for state, node in (("True", second), ("False", first)):
+            condition = {"type": "NetworkUnavailable", "status": state, "reason": "Test", "message": "x"}
+            patch = json.dumps({"status": {"conditions": [condition]}})
+            await cluster.kubectl("patch", "node", first, "--subresource=status", "--type=strategic", "-p", patch)
+            await comes_to(cluster, address, node)
+
+    async def test_with_the_exclude_label_hands_over_and_gets_back(self, cluster: Any) -> None:
+        address = await served(cluster, "excluded")
+        first, second, *_ = order(cluster, address)
+        await cluster.kubectl("label", "node", first, f"{EXCLUDE}=")
+        await comes_to(cluster, address, second)
+        await cluster.kubectl("label", "node", first, f"{EXCLUDE}-")
+        await comes_to(cluster, address, first)
+
+    async def test_two_services_on_one_address_are_announced_from_one(self, cluster: Any) -> None:
+        address = await served(cluster, "shared-a")
+        for name, port in (("shared-a", 80), ("shared-b", 8080)):
+            wanted = cluster.load_balancer(name, "web", ports=[{"name": "http", "port": port, "targetPort": "http"}])
+            keys = {"metallb.io/allow-shared-ip": "k", "metallb.io/loadBalancerIPs": address}
+            wanted["metadata"]["annotations"] = keys
+            await cluster.apply(wanted)
+        await cluster.until(lambda: cluster.fetch(address, 8080), "an answer on the second port")
+        assert await cluster.fetch(address)
+        await comes_to(cluster, address, order(cluster, address)[0])
+
+
+class TestSelectors:
+    async def test_of_nodes_pin_add_up_and_wait_for_labels(self, cluster: Any, advertise: Advertise) -> None:
+        address = await served(cluster, "pinned")
+        ranked = order(cluster, address)
+        for node in ranked:
+            await advertise(only={"nodeSelectors": on(node)})
+            await comes_to(cluster, address, node)
+        await advertise(a={"nodeSelectors": on(ranked[3])}, b={"nodeSelectors": on(ranked[2])})
+        await comes_to(cluster, address, ranked[2])
+        await advertise(ghost={"nodeSelectors": [{"matchLabels": {"rack": "x"}}]})
+        await comes_to(cluster, address)
+        await cluster.kubectl("label", "node", ranked[1], "rack=x")
+        await comes_to(cluster, address, ranked[1])
+
+    async def test_of_services_have_to_match_too(self, cluster: Any, advertise: Advertise) -> None:
+        address = await served(cluster, "chosen", {"tier": "a"})
+        first, second, *_ = order(cluster, address)
+        either = [{"matchLabels": {"tier": "b"}}, {"matchLabels": {"tier": "a"}}]
+        await advertise(some={"serviceSelectors": either})
+        await comes_to(cluster, address, first)
+        await cluster.kubectl("label", "service", "chosen", "tier=c", "--overwrite")
+        await comes_to(cluster, address)
+        await cluster.kubectl("label", "service", "chosen", "tier=b", "--overwrite")
+        await comes_to(cluster, address, first)
+        of_b = [{"matchLabels": {"tier": "b"}}]
+        await advertise(
+            left={"serviceSelectors": of_b, "nodeSelectors": on(first)},
+            right={"serviceSelectors": of_b, "nodeSelectors": on(second)},
+        )
+        await comes_to(cluster, address, first)
+        await advertise(
+            here={"serviceSelectors": [{"matchLabels": {"tier": "z"}}], "nodeSelectors": on(first)},
+            ghost={"serviceSelectors": of_b, "nodeSelectors": [{"matchLabels": {"rack": "x"}}]},
+        )
+        await comes_to(cluster, address)
+
+
+class TestPreferences:
+    async def test_choose_among_the_eligible_add_up_and_can_be_changed(
+        self, cluster: Any, advertise: Advertise
+    ) -> None:
+        address = await served(cluster, "preferred")
+        first, second, third, last = order(cluster, address)
+        await cluster.kubectl("label", "node", last, "disk=fast")
+        await advertise(one={"preferredNodeSelectors": [preferring(60, disk="fast")]})
+        await comes_to(cluster, address, last)
+        await cluster.kubectl("label", "node", last, f"{EXCLUDE}=")
+        await comes_to(cluster, address, first)
+        await cluster.kubectl("label", "node", last, f"{EXCLUDE}-")
+        await comes_to(cluster, address, last)
+        await cluster.kubectl("label", "node", third, "net=fast", "room=a")
+        await advertise(
+            one={"preferredNodeSelectors": [preferring(60, disk="fast"), preferring(60, net="fast")]},
+            two={"preferredNodeSelectors": [preferring(50, room="a")]},
+        )
+        await comes_to(cluster, address, third)
+        await cluster.kubectl("label", "node", third, "net-")
+        await comes_to(cluster, address, last)
+        await advertise(
+            one={"preferredNodeSelectors": [preferring(60, disk="fast")], "nodeSelectors": on(first, second)}
+        )
+        await comes_to(cluster, address, first)
+        nowhere = [preferring(60, disk="none"), {"weight": 100, "preference": {}}]
+        await advertise(one={"preferredNodeSelectors": nowhere})
+        await comes_to(cluster, address, first)
+
+    async def test_of_an_advertisement_count_for_its_services_only(self, cluster: Any, advertise: Advertise) -> None:
+        address = await served(cluster, "meant", {"tier": "a"})
+        other = await served(cluster, "other", {"tier": "b"})
+        last, others_last = order(cluster, address)[-1], order(cluster, other)[-1]
+        for node in {last, others_last}:
+            await cluster.kubectl("label", "node", node, "disk=fast")
+        prefers = {"preferredNodeSelectors": [preferring(60, disk="fast")]}
+        await advertise(all={}, some={"serviceSelectors": [{"matchLabels": {"tier": "a"}}], **prefers})
+        await comes_to(cluster, other, order(cluster, other)[0])
+
+        async def preferred() -> bool:
+            return await answering(cluster, address) <= {last, others_last} != set()
+
+        await cluster.until(preferred, "a preferred node")
+
+
+class TestInterfaces:
+    """A second network of one node: `eth7` there, `lan7` a neighbour's end of it."""
+
+    @pytest.fixture
+    async def node(self, cluster: Any) -> AsyncIterator[str]:
+        node = "worker-1"
+        add = "ip link add eth7 type veth peer name lan7 && ip link set eth7 up && ip link set lan7 up"
+        await cluster.lab.run(f"node/{node}", ["sh", "-c", add])
+        yield node
+        await cluster.lab.run(f"node/{node}", ["ip", "link", "del", "eth7"], check=False)
+
+    async def reached(self, cluster: Any, node: str, address: str) -> tuple[bool, bool]:
+        """Whether the address is answered for on the usual network, and on the second."""
+        usual = await answering(cluster, address)
+        second = await answering(cluster, address, f"node/{node}", "lan7")
+        return bool(usual), bool(second)
+
+    @pytest.mark.parametrize(
+        ("specs", "reached"),
+        [
+            pytest.param([{}], (True, True), id="all"),
+            pytest.param([{"interfaces": ["eth0"]}], (True, False), id="the first"),
+            pytest.param([{"interfaces": ["eth7"]}], (False, True), id="the second"),
+            pytest.param([{"interfaces": ["eth7"]}, {"interfaces": ["eth0"]}], (True, True), id="one each"),
+            pytest.param([{"interfaces": ["eth0", "nosuch"]}], (True, False), id="one that is not there, too"),
+        ],
+    )
+    async def test_that_are_named_are_answered_on(
+        self, cluster: Any, advertise: Advertise, node: str, specs: list[dict[str, Any]], reached: tuple[bool, bool]
+    ) -> None:
+        address = await served(cluster, "wired")
+        await advertise(**{f"a{number}": {**spec, "nodeSelectors": on(node)} for number, spec in enumerate(specs)})
+
+        async def so() -> bool:
+            return await self.reached(cluster, node, address) == reached
+
+        await cluster.until(so, f"{reached}", 15.0)
+        named = sorted({name for spec in specs for name in spec.get("interfaces", [])})
+        found = await cluster.items("servicel2statuses", NAMESPACE, "-l", "metallb.io/service-name=wired")
+        assert [each["name"] for each in found[0]["status"].get("interfaces", [])] == named
+
+    async def test_change_at_run_time(self, cluster: Any, advertise: Advertise, node: str) -> None:
+        address = await served(cluster, "rewired")
+        for names, reached in ((["eth0"], (True, False)), (["eth7"], (False, True)), (["eth0"], (True, False))):
+            await advertise(one={"interfaces": names, "nodeSelectors": on(node)})
+
+            async def so(reached: tuple[bool, bool] = reached) -> bool:
+                return await self.reached(cluster, node, address) == reached
+
+            await cluster.until(so, f"{names}", 10.0)
+
+    async def test_that_no_node_has_are_said_and_nobody_answers(self, cluster: Any, advertise: Advertise) -> None:
+        address = await served(cluster, "unwired")
+        await advertise(one={"interfaces": ["nosuch"]})
+        await comes_to(cluster, address)
+        said = await cluster.until(lambda: cluster.events("unwired", "announceFailed"), "an event")
+        assert any("nosuch" in each for each in said)
