@@ -1,0 +1,151 @@
+"""Foreign hands on what the operator made: all is put right, quickly, and once it is nothing more is written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from typing import Any
+
+import pytest
+
+NAMESPACE = "metallb-system"
+USER = f"system:serviceaccount:{NAMESPACE}:manager-account"
+WRITES = {"create", "update", "patch", "delete"}
+OURS_TO_COUNT = {"leases", "events"}
+"""Written by the clock, and by the recorder: not what is counted."""
+
+CHAOS_S = 20.0
+QUIET_S = 5.0
+OBJECTS = (
+    ("daemonset", "speaker"),
+    ("deployment", "controller"),
+    ("configmap", "metallb-excludel2"),
+    ("networkpolicy", "controller"),
+)
+SCALED = {"metadata": {"labels": {"app": "theirs"}}}
+EDITS: dict[str, dict[str, Any]] = {
+    "daemonset": {"spec": {"template": {"spec": {"nodeSelector": {"theirs": "yes"}}}}},
+    "deployment": {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 77}}}},
+    "configmap": {"data": {"excludel2.yaml": "theirs"}},
+    "networkpolicy": {"spec": {"egress": []}},
+}
+pytestmark = pytest.mark.e2e
+
+
+async def written(cluster: Any) -> int:
+    """How often the operator has written objects since the lab's start."""
+    items = json.loads(await cluster.kubectl("get", "--raw", "/debug/rights"))["items"]
+    return sum(
+        each["count"]
+        for each in items
+        if each["user"] == USER and each["verb"] in WRITES and each["resource"] not in OURS_TO_COUNT
+    )
+
+
+async def specs(cluster: Any) -> dict[str, Any]:
+    """What the operator's objects say, without what the API server and time put there."""
+    found = {}
+    for kind, name in OBJECTS:
+        each = await cluster.get(kind, name, NAMESPACE)
+        labels = each["metadata"]["labels"]
+        body = {key: each[key] for key in ("spec", "data") if key in each}
+        # Names beside ours stay: server-side apply takes back what is ours, and removes nothing of others.
+        found[f"{kind}/{name}"] = json.dumps([labels, body], sort_keys=True)
+    return found
+
+
+async def disturb(cluster: Any, draw: random.Random) -> None:
+    kind, name = draw.choice(OBJECTS)
+    if draw.random() < 0.4:  # edits are more usual
+        await cluster.lab.kubectl("delete", kind, "-n", NAMESPACE, name, "--wait=false", check=False)
+        return
+    change = draw.choice([EDITS[kind], SCALED])
+    await cluster.lab.kubectl(
+        "patch", kind, "-n", NAMESPACE, name, "--type=merge", "-p", json.dumps(change), check=False
+    )
+
+
+async def test_after_deletions_and_edits_at_random_all_is_as_it_was_and_nothing_is_written_any_more(
+    cluster: Any,
+) -> None:
+    before = await specs(cluster)
+    draw = random.Random(7)  # chance in a test
+    began, first, disturbed = time.monotonic(), await written(cluster), 0
+    while time.monotonic() - began < CHAOS_S:
+        await disturb(cluster, draw)
+        disturbed += 1
+
+    async def is_restored() -> bool:
+        try:
+            after = await specs(cluster)
+        except Exception:  # noqa: BLE001  # one is just being made again
+            return False
+        return {name: without_theirs(each) for name, each in after.items()} == before
+
+    await cluster.until(is_restored, "everything as it was", 30.0)
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=90s")
+    count = await written(cluster)
+    assert count - first < 20 * disturbed, "a storm of writes"
+    await asyncio.sleep(QUIET_S)  # nothing to wait for: that nothing comes is the point
+    assert await written(cluster) == count
+
+
+def without_theirs(text: str) -> str:
+    labels, body = json.loads(text)
+    selector = body.get("spec", {}).get("template", {}).get("spec", {}).get("nodeSelector", {})
+    selector.pop("theirs", None)
+    return json.dumps([labels, body], sort_keys=True)
+
+
+@pytest.mark.parametrize(("kind", "name"), OBJECTS)
+async def test_an_edit_and_a_deletion_are_undone_within_a_second(cluster: Any, kind: str, name: str) -> None:
+    uid = (await cluster.get(kind, name, NAMESPACE))["metadata"]["uid"]
+    change = json.dumps(EDITS[kind] if kind != "daemonset" else SCALED)
+    await cluster.kubectl("patch", kind, "-n", NAMESPACE, name, "--type=merge", "-p", change)
+    wanted = await specs(cluster)
+
+    async def is_undone() -> bool:
+        return "theirs" not in json.dumps(await cluster.get(kind, name, NAMESPACE)) and (
+            kind != "deployment" or "77" not in (await specs(cluster))[f"{kind}/{name}"]
+        )
+
+    began = time.monotonic()
+    await cluster.until(is_undone, "the edit undone", 5.0)
+    assert wanted
+    assert time.monotonic() - began < 2.0, "kubectl itself takes most of that"
+
+    await cluster.kubectl("delete", kind, "-n", NAMESPACE, name, "--wait=false")
+
+    async def is_back() -> bool:
+        found = await cluster.items(kind, NAMESPACE, f"--field-selector=metadata.name={name}")
+        return bool(found and found[0]["metadata"]["uid"] != uid)
+
+    began = time.monotonic()
+    await cluster.until(is_back, "the object again", 5.0)
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
+
+
+async def test_nothing_is_written_while_a_pod_can_not_start(cluster: Any) -> None:
+    """Upstream's operator writes about five times a second for as long as a pod is not ready."""
+    spec = {"speakerConfig": {"resources": {"requests": {"cpu": "1000"}}}}
+    await cluster.kubectl(
+        "patch", "metallb", "-n", NAMESPACE, "metallb", "--type=merge", "-p", json.dumps({"spec": spec})
+    )
+
+    async def told() -> bool:
+        found = await cluster.get("metallb", "metallb", NAMESPACE)
+        return "Insufficient cpu" in json.dumps(found["status"])
+
+    try:
+        await cluster.until(told, "the scheduler's words", 60.0)
+        await asyncio.sleep(1.0)
+        count = await written(cluster)
+        await asyncio.sleep(QUIET_S)
+        assert await written(cluster) == count
+    finally:
+        await cluster.kubectl(
+            "patch", "metallb", "-n", NAMESPACE, "metallb", "--type=merge", "-p", '{"spec":{"speakerConfig":null}}'
+        )
+        await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=90s")
