@@ -17,7 +17,20 @@ from metallb.advertisement.layer2 import Announce
 from metallb.api.net import Address, Family, InterfaceName, ServiceKey
 from metallb.protocols.announcing import Counter
 from metallb.protocols.ethernet import Mac
-from metallb.speaker.orders import Again, Closed, Failed, Heard, Hush, Message, Opened, Order, Place, Places, Table
+from metallb.speaker.orders import (
+    Again,
+    Closed,
+    Failed,
+    Heard,
+    Hush,
+    Message,
+    Opened,
+    Order,
+    Place,
+    Places,
+    Renew,
+    Table,
+)
 from metallb.speaker.outpost import Outpost
 from metallb.telemetry import logs
 from metallb.transports.filters import arp_filters, ndp_filters
@@ -100,6 +113,10 @@ class Announcer:
     def announce_again(self) -> None:
         """Tells all neighbours once more: they may have been told otherwise."""
         self._outpost.send(Again())
+
+    def defend(self, address: Address) -> None:
+        """Tells all neighbours once more where an address is, if it is announced: another host claimed it."""
+        self._outpost.send(Renew(address.family, address.value))
 
     def hush(self) -> None:
         """Answers nothing from now on, and forgets what was asked: it may be that others announce instead."""

@@ -35,6 +35,7 @@ from metallb.speaker.orders import (
     Opened,
     Place,
     Places,
+    Renew,
     Table,
     clock,
     encode,
@@ -155,6 +156,9 @@ class Answering:
                 if order.number in self._links:
                     self._links[order.number].filter(order)
                 self._answer(order.number, now)
+            case Renew(family, address):
+                for link in self._links.values():
+                    link.renew(family, address, now)
             case Again():
                 for link in self._links.values():
                     link.announce_again(now)

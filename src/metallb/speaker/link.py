@@ -50,7 +50,7 @@ class Responder:
         self.doubtful = False
         """Whoever names one of our addresses as its own is believed: the speaker may not know what goes on."""
         self._interface = place.name
-        self._family = _FAMILY[protocol]
+        self.family = _FAMILY[protocol]
         self._socket = sock
         self._machine = machine
         self._tally = tally
@@ -77,6 +77,10 @@ class Responder:
     def announce_again(self, mac: Mac, now: float) -> None:
         """Tells all neighbours once more; the interface has this Ethernet address."""
         self._do(self._machine.feed(InterfaceChanged(mac), now), now)
+
+    def renew(self, address: int, now: float) -> None:
+        """Announces an address once more, if it is announced."""
+        self._do(self._machine.feed(TableChanged(self._answered, frozenset({address})), now), now)
 
     def read(self, now: float) -> None:
         """Answers what has come, some of it if it is much."""
@@ -118,7 +122,7 @@ class Responder:
                 case Send(frame, address, counter):
                     self._send(frame, address, counter)
                 case Count(address, counter):
-                    self._tally.counts[counter, self._family, address] += 1
+                    self._tally.counts[counter, self.family, address] += 1
                 case Drop(reason):
                     self._drop(reason)
                 case Conflict(address, mac):
@@ -129,7 +133,7 @@ class Responder:
                     self._groups.leave(group)
 
     def _disputed(self, address: int, mac: Mac, now: float) -> None:
-        self._tally.conflicts[self._interface, self._family, address, mac] += 1
+        self._tally.conflicts[self._interface, self.family, address, mac] += 1
         if self.doubtful:
             self.answer_for(self._answered - {address}, now)
 
@@ -142,7 +146,7 @@ class Responder:
         except OSError:
             self._drop("send-failed")
             return
-        self._tally.counts[counter, self._family, address] += 1
+        self._tally.counts[counter, self.family, address] += 1
 
     def _join(self, group: int) -> None:
         try:
@@ -186,6 +190,12 @@ class Link:
         """Tells all neighbours once more."""
         for responder in self.responders:
             responder.announce_again(Mac(self.place.mac), now)
+
+    def renew(self, family: Family, address: int, now: float) -> None:
+        """Announces an address once more, if it is announced."""
+        for responder in self.responders:
+            if responder.family == family:
+                responder.renew(address, now)
 
     def filter(self, table: Table) -> None:
         """From now on only frames about these addresses are read."""

@@ -11,7 +11,7 @@ from metallb.advertisement.interfaces import Exclusion
 from metallb.advertisement.layer2 import Announce
 from metallb.advertisement.reasons import Reason
 from metallb.api.core import Service
-from metallb.api.net import ServiceKey
+from metallb.api.net import NodeName, ServiceKey
 from metallb.config.errors import ConfigError
 from metallb.config.state import describe, speaker_on
 from metallb.kube import daemon
@@ -24,9 +24,11 @@ from metallb.kube.observed import outcomes_of, requests_of
 from metallb.kube.reconciler import Failed, Outcome
 from metallb.kube.resources import SERVICES
 from metallb.kube.serving import HealthServer, MetricsServer
+from metallb.protocols.ethernet import Mac
 from metallb.speaker import exclusion
 from metallb.speaker.announcer import Announcer
 from metallb.speaker.caches import Caches, keys_of, node_matters
+from metallb.speaker.disputes import Disputes, Outside
 from metallb.speaker.l2status import L2Statuses, Mine
 from metallb.speaker.presence import Presence
 from metallb.speaker.reconciler import Outlets, ServiceSpeaker, Settings, Stores
@@ -82,7 +84,8 @@ class Speaker:
         self._excluded = excluded
         self._recorder = Recorder(client, component="metallb-speaker", host=settings.node_name)
         self._caches = Caches(client, settings)
-        self._announcer = Announcer(Wire(metrics))
+        self._wire = Wire(metrics)
+        self._announcer = Announcer(self._wire)
         self._netlink: Netlink | None = None
         self._report = ConfigurationReport(
             client,
@@ -97,6 +100,17 @@ class Speaker:
         self._reconciled = outcomes_of(metrics, "service")
         self._speaker: ServiceSpeaker | None = None
         self._presence = Presence(settings, self._caches, self._announcer)
+        self._disputes = Disputes(
+            Outside(
+                node_of=self._node_of,
+                heard=self._presence.live,
+                ready=self._caches.live,
+                changed=self._review,
+                defend=self._announcer.defend,
+                later=lambda seconds, callback: asyncio.get_running_loop().call_later(seconds, callback),
+            )
+        )
+        self._wire.disputed = self._disputes.disputed
         self._statuses = L2Statuses(
             client,
             Mine(settings.namespace, settings.node_name, lambda: self._caches.owner(settings.pod_name)),
@@ -149,13 +163,14 @@ class Speaker:
             observe=self._count,
         )
         told = Settings(settings.node_name, settings.lb_class, settings.ignore_exclude_lb)
-        stores = Stores(caches.services.store, caches.slices.store, caches.nodes.store, self._presence.live)
+        stores = Stores(caches.services.store, caches.slices.store, caches.nodes.store, self._live)
         speaker = self._speaker = ServiceSpeaker(told, stores, caches.config.read, self._announcer, outlets)
         self._watch_interfaces(speaker)
         caches.services.subscribe(speaker.services.add)
         caches.slices.subscribe_by(keys_of, speaker.services.add)
         caches.nodes.subscribe(speaker.review_all, when=node_matters)
         self._presence.lead(speaker)
+        caches.pods.subscribe(lambda _key: self._disputes.look())
         caches.config.subscribe(speaker.reload)
         speaker.reload()
         async with asyncio.TaskGroup() as group:
@@ -175,6 +190,23 @@ class Speaker:
         self._netlink = Netlink()
         asyncio.get_running_loop().add_reader(self._netlink.fileno(), self._interfaces_changed, speaker)
         self._interfaces_changed(speaker)
+
+    def _live(self) -> frozenset[NodeName]:
+        """The nodes with a living speaker, as gossip or the API says, and as is seen on the wire."""
+        return self._presence.live() | self._disputes.alive
+
+    def _review(self) -> None:
+        if self._speaker is not None:
+            self._speaker.review_all()
+
+    def _node_of(self, mac: Mac) -> NodeName | None:
+        """The node whose speaker listens at an address of the host with that Ethernet address."""
+        try:
+            addresses = self._netlink.neighbours(mac) if self._netlink is not None else frozenset()
+        except (InterruptedDumpError, OSError):
+            return None
+        found = (node for node, address in self._caches.speakers().items() if address in addresses)
+        return next(map(NodeName, found), None)
 
     def _interfaces_changed(self, speaker: ServiceSpeaker) -> None:
         if self._netlink is None:

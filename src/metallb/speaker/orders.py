@@ -59,6 +59,13 @@ class Again(NamedTuple):
     """Order: announce everything once more."""
 
 
+class Renew(NamedTuple):
+    """Order: announce this address once more where it is announced."""
+
+    family: Family
+    address: int
+
+
 class Hush(NamedTuple):
     """Order: answer nothing and forget what was asked, or (not `silent`) go on."""
 
@@ -107,11 +114,11 @@ class Heard(NamedTuple):
     conflicts: tuple[tuple[str, Family, int, bytes, int], ...] = ()
 
 
-Order: TypeAlias = Places | Table | Again | Hush | Alive
+Order: TypeAlias = Places | Table | Again | Renew | Hush | Alive
 Report: TypeAlias = Opened | Closed | Failed | Heard
 Message: TypeAlias = Order | Report
 
-_KINDS: Final = (Places, Table, Again, Hush, Alive, Opened, Closed, Failed, Heard)
+_KINDS: Final = (Places, Table, Again, Renew, Hush, Alive, Opened, Closed, Failed, Heard)
 _LENGTH_BYTES: Final = 4
 
 

@@ -26,6 +26,7 @@ from metallb.speaker.orders import (
     Opened,
     Place,
     Places,
+    Renew,
     Table,
     encode,
 )
@@ -316,6 +317,18 @@ class TestInterfaces:
             wire.live(6, word=True)
             wire.frames()
             wire.tell(Again())
+            assert wire.announced() == {OURS}
+
+        run(body)
+
+    def test_announce_one_address_again_when_another_claims_it(self, run: Run) -> None:
+        def body(wire: Wired) -> None:
+            wire.take_part(OURS, OTHER)
+            wire.live(6, word=True)
+            wire.frames()
+            wire.tell(Renew(4, OURS), Renew(4, ASKER), Renew(6, OURS))
+            assert wire.announced() == {OURS}
+            wire.live(6, word=True)
             assert wire.announced() == {OURS}
 
         run(body)

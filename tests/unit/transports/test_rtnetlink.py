@@ -17,7 +17,14 @@ from metallb.advertisement.interfaces import Interface
 from metallb.api.net import Address, InterfaceName
 from metallb.protocols.ethernet import Mac, parse_mac
 from metallb.transports import rtnetlink
-from metallb.transports.rtnetlink import InterruptedDumpError, Netlink, decode_link, decode_link_local, split
+from metallb.transports.rtnetlink import (
+    InterruptedDumpError,
+    Netlink,
+    decode_link,
+    decode_link_local,
+    decode_neighbour,
+    split,
+)
 
 MAC = parse_mac("02:00:00:00:00:01")
 UP, BROADCAST, RUNNING, NOARP = 0x1, 0x2, 0x40, 0x80
@@ -85,6 +92,26 @@ def test_links(body: bytes, interface: Interface) -> None:
 )
 def test_link_local_addresses(body: bytes, found: str | None) -> None:
     assert decode_link_local(body) == (None if found is None else (2, Address.parse(found).value))
+
+
+def neighbour(text: str, *attributes: bytes) -> bytes:
+    packed = Address.parse(text).pack()
+    family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
+    return struct.pack("=BxHiHBB", family, 0, 2, 2, 0, 0) + attribute(1, packed) + b"".join(attributes)
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        pytest.param(neighbour("198.51.100.1", attribute(2, MAC)), "198.51.100.1", id="IPv4"),
+        pytest.param(neighbour("2001:db8::1", attribute(2, MAC)), "2001:db8::1", id="IPv6"),
+        pytest.param(neighbour("198.51.100.1"), None, id="not found out yet"),
+        pytest.param(neighbour("198.51.100.1", attribute(2, bytes(4))), None, id="behind a tunnel"),
+        pytest.param(struct.pack("=BxHiHBB", 7, 0, 2, 2, 0, 0) + attribute(2, MAC), None, id="of a bridge"),
+    ],
+)
+def test_neighbours(body: bytes, found: str | None) -> None:
+    assert decode_neighbour(body) == (None if found is None else (MAC, Address.parse(found)))
 
 
 @given(st.binary(max_size=200))
@@ -165,6 +192,22 @@ def test_a_real_kernel_tells_of_every_change(in_namespace: InNamespace) -> None:
         await until(netlink, lambda found: "eth1" in found)
         ip("link", "del", "peer")
         await until(netlink, lambda found: set(found) == {"lo", "br0"})
+        netlink.close()
+
+    in_namespace(body)
+
+
+def test_a_real_kernel_tells_who_its_neighbours_are(in_namespace: InNamespace) -> None:
+    async def body() -> None:
+        netlink = Netlink()
+        ip("link", "add", "eth0", "type", "veth", "peer", "name", "peer")
+        ip("link", "set", "eth0", "up")
+        other = parse_mac("02:00:00:00:00:02")
+        for address, mac in (("198.51.100.1", "01"), ("2001:db8::1", "01"), ("198.51.100.2", "02")):
+            ip("neigh", "add", address, "lladdr", f"02:00:00:00:00:{mac}", "dev", "eth0")
+        assert netlink.neighbours(MAC) == {Address.parse("198.51.100.1"), Address.parse("2001:db8::1")}
+        assert netlink.neighbours(other) == {Address.parse("198.51.100.2")}
+        assert netlink.neighbours(Mac(bytes(6))) == frozenset()
         netlink.close()
 
     in_namespace(body)
