@@ -122,14 +122,28 @@ async def test_a_nodes_death_is_survived_within_a_second(cluster: Any, family: s
     assert await cluster.announcer(address) not in {"", node}
 
 
-@pytest.mark.parametrize("family", ["IPv4", "IPv6"])
-async def test_of_a_node_that_was_cut_off_and_returns_only_one_answers_at_a_time(cluster: Any, family: str) -> None:
+@pytest.mark.parametrize(
+    ("family", "cable"),
+    [
+        pytest.param("IPv4", True, id="IPv4"),
+        pytest.param("IPv6", True, id="IPv6"),
+        pytest.param("IPv4", False, id="beyond a switch"),
+    ],
+)
+async def test_of_a_node_that_was_cut_off_and_returns_only_one_answers_at_a_time(
+    cluster: Any,
+    family: str,
+    cable: bool,  # noqa: FBT001  # a column
+) -> None:
     spec = {"ipFamilies": [family], "ipFamilyPolicy": "SingleStack"}
     address, node = await announced_by_a_worker(cluster, "returns", **spec)
     mac = await mac_of(cluster, node)
     async with witness(cluster, address) as watching:
         watching.mark()
-        cluster.lab.cut(node)
+        if cable:
+            cluster.lab.cut(node)
+        else:
+            cluster.lab.drop(node, 1.0)  # its own link stays up: nothing but silence tells
         await asyncio.sleep(8.0)  # gossip takes it for dead, too
         watching.mark()
         cluster.lab.restore(node)
@@ -228,3 +242,32 @@ async def test_an_api_server_that_is_away_changes_nothing_for_traffic(cluster: A
     summary = await summary_of(asking)
     assert summary["failed"] == 0
     assert await cluster.announcer(address) == node
+
+
+async def test_nodes_that_can_not_gossip_see_on_the_wire_who_has_the_address(cluster: Any) -> None:
+    """Each side takes the other for dead; of the two that announce, the elected one goes on."""
+    address, node = await announced_by_a_worker(cluster, "apart")
+    mac = await mac_of(cluster, node)
+    nft = ["nft", "add table inet apart"]
+    for hook in ("input", "output"):
+        nft.append(f"add chain inet apart {hook} {{ type filter hook {hook} priority 0; }}")
+        nft += [f"add rule inet apart {hook} {protocol} dport 7946 drop" for protocol in ("udp", "tcp")]
+    async with witness(cluster, address) as watching:
+        watching.mark()
+        await cluster.lab.run(f"node/{node}", [nft[0], "; ".join(nft[1:])])
+        try:
+            await asyncio.sleep(4.0)  # the signs of life are missed, and somebody else announces
+            watching.mark()
+            await asyncio.sleep(6.0)  # gossip takes it for dead, too
+        finally:
+            watching.mark()
+            await cluster.lab.run(f"node/{node}", ["nft", "delete table inet apart"])
+        await asyncio.sleep(6.0)
+    before, apart, settled, back = watching.parts
+    assert before.by() == [mac]
+    assert apart.longest_double_s() < 1.0
+    assert settled.by() == [mac]
+    assert back.by() == [mac]
+    assert max(each.longest_gap_s() for each in (apart, settled, back)) <= DOUBLE_S
+    log = await cluster.kubectl("logs", "-n", NAMESPACE, (await speaker_on(cluster, node)).split("/")[-1])
+    assert '"event":"nodeSeen"' in log
