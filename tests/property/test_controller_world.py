@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metallb.api import v1beta1
-from metallb.api.core import LoadBalancerIngress, LoadBalancerStatus, Service, ServiceStatus
+from metallb.api.core import Condition, LoadBalancerIngress, LoadBalancerStatus, Service, ServiceStatus
 from metallb.api.net import ServiceKey
 from metallb.config.build import Snapshot, build
 from metallb.config.state import Reading
@@ -320,12 +320,13 @@ def shown(service: Service) -> set[str]:
 
 
 def changed(service: Service, status: Any, annotations: Any) -> Service:
-    shown = service.status
-    if status:
+    conditions, balancer = service.status.conditions, service.status.load_balancer
+    if "conditions" in status:
+        conditions = msgspec.convert(status["conditions"] or [], tuple[Condition, ...])
+    if "loadBalancer" in status:
         entries = status["loadBalancer"]["ingress"] or []
-        shown = ServiceStatus(
-            LoadBalancerStatus(tuple(LoadBalancerIngress(ip=each["ip"], ip_mode="VIP") for each in entries))
-        )
+        balancer = LoadBalancerStatus(tuple(LoadBalancerIngress(ip=each["ip"], ip_mode="VIP") for each in entries))
+    shown = ServiceStatus(balancer, conditions)
     merged = {**service.metadata.annotations, **annotations}
     metadata = msgspec.structs.replace(
         service.metadata, annotations={key: value for key, value in merged.items() if value is not None}
@@ -345,7 +346,7 @@ def leftovers(world: World) -> list[str]:
     for service in services:
         decision = fresh.decide(service.key, service).decision
         change = change_for(service, decision) if decision is not None else None
-        if change is not None:
+        if change is not None and change.moves:
             found.append(f"{service.key}: {decision} {change}")
     return found
 

@@ -99,6 +99,7 @@ class ServiceStatus(Model, frozen=True):
     """core/v1 ServiceStatus."""
 
     load_balancer: LoadBalancerStatus = LoadBalancerStatus()
+    conditions: tuple[Condition, ...] = ()
 
 
 class Service(Model, frozen=True):

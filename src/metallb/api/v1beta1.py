@@ -68,6 +68,14 @@ class IPAddressPoolSpec(Model, frozen=True):
     ] = None
 
 
+class PoolReservation(Model, frozen=True, omit_defaults=False):
+    """Addresses that a deleted Service had, and gets again if it comes back in time."""
+
+    service: Annotated[str, Meta(description="Namespace and name of the Service: `namespace/name`.")]
+    addresses: Annotated[tuple[str, ...], Meta(description="What it had, at most one address of each family.")]
+    until: Annotated[str, Meta(description="When it is forgotten (RFC 3339, UTC).")]
+
+
 class IPAddressPoolStatus(Model, frozen=True, omit_defaults=False):
     """How much of the pool is in use; an address that several Services share counts once."""
 
@@ -75,6 +83,13 @@ class IPAddressPoolStatus(Model, frozen=True, omit_defaults=False):
     assigned_ipv6: Annotated[int, Meta(description="IPv6 addresses in use.")] = field(name="assignedIPv6")
     available_ipv4: Annotated[int, Meta(description="IPv4 addresses left.")] = field(name="availableIPv4")
     available_ipv6: Annotated[int, Meta(description="IPv6 addresses left.")] = field(name="availableIPv6")
+    reservations: Annotated[
+        tuple[PoolReservation, ...],
+        Meta(
+            description="Addresses that are remembered for deleted Services (metallb.io/sticky-seconds), "
+            "at most 1,000, those that end last."
+        ),
+    ] = ()
 
 
 class IPAddressPool(Model, frozen=True, kw_only=True):

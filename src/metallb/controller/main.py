@@ -246,8 +246,9 @@ class Replica:
         while True:
             try:
                 await self.caches.services.catch_up()
+                await self.caches.pools.catch_up()
             except (ApiError, CredentialsError) as error:
-                _log.warn("Services can't be listed, trying again", error=str(error))
+                _log.warn("Services or pools can't be listed, trying again", error=str(error))
                 await asyncio.sleep(RETRY_S)
             else:
                 return

@@ -5,21 +5,26 @@ and those whose status says something else are written, a few at a time: a thous
 second are about ten writes.
 
 Nothing is written before a configuration is in force and what Services show is reserved: a restart never shows zero.
+A write that the API server kept only in part, because its CRD lacks a field, is not repeated.
 Source: spec/controller.md 12, spec/crds.md 2.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from metallb.api import v1beta1
+from metallb.controller import remembered
 from metallb.controller.assignment import Assignment
 from metallb.kube.apply import StatusWriter
 from metallb.kube.errors import NotFoundError
 from metallb.kube.objects import Key
-from metallb.kube.reconciler import Done, Outcome, Reconciler
+from metallb.kube.reconciler import Again, Done, Outcome, Reconciler
 from metallb.kube.store import Store
 
 QUIET_S: Final = 0.1
@@ -29,9 +34,20 @@ WORKERS: Final = 2
 """Writes in flight at once; the others of the process are the Services'."""
 
 _ALL: Final = "all pools"
+_NONE: Final[tuple[v1beta1.PoolReservation, ...]] = ()
 
 
-def counters_of(assignment: Assignment, pool: str) -> v1beta1.IPAddressPoolStatus:
+class _Written(NamedTuple):
+    """A status, the version that it was written over, and the one that came of it."""
+
+    over: str
+    gave: str
+    status: v1beta1.IPAddressPoolStatus
+
+
+def status_of(
+    assignment: Assignment, pool: str, reservations: tuple[v1beta1.PoolReservation, ...] = ()
+) -> v1beta1.IPAddressPoolStatus:
     """What a pool's status has to say. A family of more addresses than an int64 counts is taken for one of its maximum.
 
     Raises:
@@ -43,6 +59,7 @@ def counters_of(assignment: Assignment, pool: str) -> v1beta1.IPAddressPoolStatu
         assigned_ipv6=usage[6].in_use,
         available_ipv4=usage[4].available,
         available_ipv6=usage[6].available,
+        reservations=reservations,
     )
 
 
@@ -56,6 +73,7 @@ class PoolStatus:
         writer: StatusWriter,
         namespace: str,
         observe: Callable[[Outcome], None] | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """Does nothing until `run`.
 
@@ -65,14 +83,17 @@ class PoolStatus:
             writer: of pools.
             namespace: of the pools.
             observe: called with the outcome of each pool that was looked at, for metrics.
+            now: seconds, on the clock by which pools remember.
         """
         self._assignment = assignment
+        self._now = now
         self._store = pools
         self._writer = writer
         self._namespace = namespace
         self._sweep: Reconciler[str] = Reconciler("poolcounters", self._look)
         self._pools: Reconciler[Key] = Reconciler("poolstatus", self._pool, workers=WORKERS, observe=observe)
-        self._written: dict[Key, tuple[str, v1beta1.IPAddressPoolStatus]] = {}
+        self._written: dict[Key, _Written] = {}
+        self._remembered: Mapping[str, tuple[v1beta1.PoolReservation, ...]] = {}
         self._due = False
 
     def changed(self, *_cause: object) -> None:
@@ -89,30 +110,30 @@ class PoolStatus:
 
     async def _look(self, _all: str) -> Outcome:
         self._due = False
-        in_force = self._assignment.allocator.pools
-        self._written = {key: written for key, written in self._written.items() if key.name in in_force}
+        allocator = self._assignment.allocator
+        now = self._now()
+        allocator.expire(now)
+        self._remembered = remembered.shown(allocator)
+        self._written = {key: written for key, written in self._written.items() if key.name in allocator.pools}
         for pool in self._assignment.pools:
             key = Key(self._namespace, pool.name)
             if self._wanted(key) is not None:
                 self._pools.add(key)
-        return Done()
+        first = min((each.until for each in allocator.reservations), default=None)
+        return Done() if first is None else Again(max(first - now, 0.0) + QUIET_S)
 
     async def _pool(self, key: Key) -> Outcome:
         found = self._wanted(key)
         if found is None:
             return Done()
-        version, status = found
-        change = {
-            "assignedIPv4": status.assigned_ipv4,
-            "assignedIPv6": status.assigned_ipv6,
-            "availableIPv4": status.available_ipv4,
-            "availableIPv6": status.available_ipv6,
-        }
+        over, status = found
+        pool = self._store.get(key)
+        known = pool.status.reservations if pool and pool.status else _NONE
         try:
-            await self._writer.write(key, version, change)
+            written = await self._writer.write(key, over, _patch(status, known))
         except NotFoundError:
             return Done()  # deleted meanwhile
-        self._written[key] = version, status
+        self._written[key] = _Written(over, written.metadata.resource_version, status)
         return Done()
 
     def _wanted(self, key: Key) -> tuple[str, v1beta1.IPAddressPoolStatus] | None:
@@ -120,7 +141,18 @@ class PoolStatus:
         pool = self._store.get(key)
         if pool is None or key.name not in self._assignment.allocator.pools:
             return None
-        version, status = pool.metadata.resource_version, counters_of(self._assignment, key.name)
-        over, written = self._written.get(key, ("", None))
-        shown = written if over == version else pool.status
+        version = pool.metadata.resource_version
+        status = status_of(self._assignment, key.name, self._remembered.get(key.name, _NONE))
+        written = self._written.get(key)
+        shown = written.status if written and version in {written.over, written.gave} else pool.status
         return None if shown == status else (version, status)
+
+
+def _patch(status: v1beta1.IPAddressPoolStatus, known: tuple[v1beta1.PoolReservation, ...]) -> dict[str, Any]:
+    """The same as a merge patch. Where nothing is remembered there is no field, and none to take away as a rule."""
+    patch: dict[str, Any] = msgspec.to_builtins(status)
+    if not status.reservations:
+        patch |= {"reservations": None}
+    if status.reservations == known:
+        del patch["reservations"]
+    return patch

@@ -18,6 +18,7 @@ from metallb.api.core import Service
 from metallb.api.net import ServiceKey
 from metallb.config.state import Evaluation, Reading, evaluate
 from metallb.controller.assignment import Assignment
+from metallb.controller.remembered import restore
 from metallb.controller.status import Notice, StatusChange, change_for, notices_for
 from metallb.kube.apply import StatusWriter
 from metallb.kube.errors import ApiError, NotFoundError
@@ -79,14 +80,18 @@ class ServiceController:
         self.config.add(CONFIG_KEY)
 
     async def _config(self, _key: str) -> Outcome:
-        config, evaluation = evaluate(self._read())
+        reading = self._read()
+        config, evaluation = evaluate(reading)
         self._outlets.config_judged(evaluation)
+        first = self.assignment.config is None
         before = {pool.name: pool for pool in self.assignment.pools}
         if config is None or not self.assignment.load(config):
             return Done()
         _log.info("configuration loaded", event="configLoaded", pools=[pool.name for pool in config.pools])
         self._outlets.config_loaded()
         self.assignment.adopt(self._store.values())
+        if first:
+            restore(self.assignment.allocator, reading.snapshot.pools, self._now())
         changed = {pool.name for pool in self.assignment.pools if before.get(pool.name) != pool}
         concerned = (each for each in self._store.values() if self._is_concerned(each.key, changed))
         for service in sorted(concerned, key=lambda each: each.seniority):
@@ -110,12 +115,17 @@ class ServiceController:
         if service is None or outcome.decision is None:
             self._said.pop(ServiceKey(*key), None)
             return Done()
-        change = change_for(service, outcome.decision)
+        change = change_for(service, outcome.decision, self._now())
+        notices = tuple(notices_for(service, outcome.decision))
+        moves = change is not None and change.moves
+        if not moves:
+            self._say(service, notices, changed=False)
         if change is None and self.assignment.unsure(service):
-            await self._write(service, StatusChange({}, {}))  # changes nothing and tells whether an earlier one did
+            change = StatusChange({}, {})  # changes nothing and tells whether an earlier write did
         if change is not None:
             await self._write(service, change)
-        self._say(service, tuple(notices_for(service, outcome.decision)), changed=change is not None)
+        if moves:
+            self._say(service, notices, changed=True)
         return Again(PENDING_RESYNC_S) if isinstance(outcome.decision, Pending) else Done()
 
     def _note_lack(self, service: ServiceKey, decision: Decision | None) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+import msgspec
 
 from metallb.allocator.allocator import Allocation
 from metallb.allocator.converge import Assign, Decision, Keep, Pending, Release
 from metallb.allocator.reasons import FamiliesUnclear, FamilyMismatch, Reason, RequestMalformed, StatusUnclear
-from metallb.api.core import LoadBalancerIngress, Service
+from metallb.api.core import Condition, LoadBalancerIngress, Service
 from metallb.api.net import Address
 
 POOL_ANNOTATION = "metallb.io/ip-allocated-from-pool"
+CONDITION: Final = "metallb.io/AddressAssigned"
+"""The condition of a Service that waits; one that does not wait has none, as with MetalLB."""
+
+LONGEST_MESSAGE: Final = 4096
+"""Of a condition, in characters: annotations that are quoted in it can be long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,11 @@ class StatusChange:
 
     status: dict[str, Any]
     annotations: dict[str, str | None]
+
+    @property
+    def moves(self) -> bool:
+        """Whether addresses or their pool change, and not just what is said of them."""
+        return "loadBalancer" in self.status or bool(self.annotations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +44,11 @@ class Notice:
     message: str
 
 
-def change_for(service: Service, decision: Decision) -> StatusChange | None:
+def change_for(service: Service, decision: Decision, now: float = 0.0) -> StatusChange | None:
     """What has to be written so that the object shows the decision; None where it does already.
 
-    `ipMode` and other entries' fields of kept addresses stay as they are.
+    `ipMode` and other entries' fields of kept addresses stay as they are, and so do conditions of others. `now` is the
+    time in seconds since 1970.
     """
     wanted = decision.allocation if isinstance(decision, Keep | Assign) else None
     ingress = service.status.load_balancer.ingress
@@ -42,10 +56,14 @@ def change_for(service: Service, decision: Decision) -> StatusChange | None:
     entries = _entries(wanted, ingress)
     status_differs = [(entry["ip"], "") for entry in entries] != [(entry.ip, entry.hostname) for entry in ingress]
     pool_differs = pool != (wanted.pool if wanted else None)
-    if not status_differs and not pool_differs:
+    conditions = _conditions(service.status.conditions, decision, now)
+    if not status_differs and not pool_differs and conditions is None:
         return None
+    status: dict[str, Any] = {"loadBalancer": {"ingress": entries or None}} if status_differs else {}
+    if conditions is not None:
+        status["conditions"] = [_written(each) for each in conditions] or None
     return StatusChange(
-        status={"loadBalancer": {"ingress": entries or None}} if status_differs else {},
+        status=status,
         annotations={POOL_ANNOTATION: wanted.pool if wanted else None} if pool_differs else {},
     )
 
@@ -64,6 +82,29 @@ def notices_for(service: Service, decision: Decision) -> list[Notice]:
     if decision.lacking is not None:
         notices.append(_lacking(decision.lacking))
     return notices
+
+
+def _conditions(present: tuple[Condition, ...], decision: Decision, now: float) -> tuple[Condition, ...] | None:
+    """All conditions as they should be; None where they are."""
+    mine = [each for each in present if each.type == CONDITION]
+    if not isinstance(decision, Pending):
+        return tuple(each for each in present if each.type != CONDITION) if mine else None
+    since = next((each.last_transition_time for each in mine if each.status == "False"), None)
+    wanted = Condition(
+        type=CONDITION,
+        status="False",
+        reason=_pending_reason(decision.reason),
+        message=str(decision.reason)[:LONGEST_MESSAGE],
+        last_transition_time=since or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+    )
+    if mine == [wanted]:
+        return None
+    return (*(each for each in present if each.type != CONDITION), wanted)
+
+
+def _written(condition: Condition) -> dict[str, Any]:
+    written: dict[str, Any] = msgspec.to_builtins(condition)
+    return {"reason": "", "message": "", "lastTransitionTime": None, **written}
 
 
 def _entries(wanted: Allocation | None, ingress: tuple[LoadBalancerIngress, ...]) -> list[dict[str, str]]:
@@ -87,11 +128,21 @@ def _dropped(service: Service, reason: Reason) -> Notice:
 
 
 def _pending(service: Service, reason: Reason) -> list[Notice]:
+    name = _pending_reason(reason)
+    if name == "noclusterIPsIPFamily":
+        return [Notice("Warning", name, str(reason))]
+    if name == "LoadBalancerFailed":
+        return [Notice("Warning", name, f"invalid requested load balancer IPs: {reason}")]
+    return [Notice("Warning", name, f'Failed to allocate IP for "{service.key}": {reason}')]
+
+
+def _pending_reason(reason: Reason) -> str:
+    """The reason of the event, and of the condition, in one word."""
     if isinstance(reason, FamiliesUnclear):
-        return [Notice("Warning", "noclusterIPsIPFamily", str(reason))]
+        return "noclusterIPsIPFamily"
     if isinstance(reason, RequestMalformed | FamilyMismatch):
-        return [Notice("Warning", "LoadBalancerFailed", f"invalid requested load balancer IPs: {reason}")]
-    return [Notice("Warning", "AllocationFailed", f'Failed to allocate IP for "{service.key}": {reason}')]
+        return "LoadBalancerFailed"
+    return "AllocationFailed"
 
 
 def _lacking(reason: Reason) -> Notice:

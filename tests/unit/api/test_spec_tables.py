@@ -1,7 +1,7 @@
 """The resources field by field: names, types, formats, defaults and constraints as the API's specification has them.
 
 A row is a field and its schema: type (`int32`, `int64` are integers of that format), then what constrains it. Lists
-have their items' rows under `[]`. What has no row does not exist.
+have their items' rows under `[]`. What has no row does not exist. What MetalLB's own API lacks follows a `+`.
 """
 
 from __future__ import annotations
@@ -58,6 +58,12 @@ TABLES: dict[tuple[str, str], str] = {
         status.assignedIPv6: int64 required
         status.availableIPv4: int64 required
         status.availableIPv6: int64 required
+        + status.reservations: list
+        + status.reservations[]: object
+        + status.reservations[].service: string required
+        + status.reservations[].addresses: list required
+        + status.reservations[].addresses[]: string
+        + status.reservations[].until: string required
     """,
     ("L2Advertisement", "v1beta1"): """
         spec: object
@@ -262,7 +268,7 @@ VERSIONS: dict[tuple[str, str], Kind | OldVersion] = {
 
 
 def rows_of(text: str) -> list[str]:
-    return sorted(line.strip() for line in text.splitlines() if line.strip())
+    return sorted(line.strip().removeprefix("+ ") for line in text.splitlines() if line.strip())
 
 
 def described(schema: Json, *, required: bool = False) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from metallb.allocator.converge import Decision
 from metallb.api import v1beta1
-from metallb.api.core import LoadBalancerIngress, LoadBalancerStatus, Service, ServiceStatus
+from metallb.api.core import Condition, LoadBalancerIngress, LoadBalancerStatus, Service
 from metallb.api.net import ServiceKey
 from metallb.config.build import Snapshot, build
 from metallb.config.errors import ConfigError
@@ -25,10 +25,13 @@ NAMESPACES = {name: {"kubernetes.io/metadata.name": name} for name in ("default"
 def changed(service: Service, change: StatusChange) -> Service:
     """The Service after the API server took a status patch; it puts `ipMode: VIP` in."""
     status = service.status
-    if change.status:
+    if "conditions" in change.status:
+        conditions = msgspec.convert(change.status["conditions"] or [], tuple[Condition, ...])
+        status = msgspec.structs.replace(status, conditions=conditions)
+    if "loadBalancer" in change.status:
         entries = change.status["loadBalancer"]["ingress"] or []
         ingress = tuple(LoadBalancerIngress(ip=each["ip"], ip_mode=each.get("ipMode", "VIP")) for each in entries)
-        status = ServiceStatus(LoadBalancerStatus(ingress))
+        status = msgspec.structs.replace(status, load_balancer=LoadBalancerStatus(ingress))
     annotations: dict[str, str | None] = {**service.metadata.annotations, **change.annotations}
     metadata = msgspec.structs.replace(
         service.metadata, annotations={key: value for key, value in annotations.items() if value is not None}

@@ -14,7 +14,7 @@ import pytest
 from metallb.api import v1beta1
 from metallb.config.build import Snapshot, build
 from metallb.controller.assignment import Assignment
-from metallb.controller.poolstatus import QUIET_S, PoolStatus, counters_of
+from metallb.controller.poolstatus import QUIET_S, PoolStatus, status_of
 from metallb.kube.errors import ConflictError, NotFoundError
 from metallb.kube.objects import Bare, Key
 from metallb.kube.store import Store
@@ -28,9 +28,10 @@ class FakeApi:
 
     store: Store[v1beta1.IPAddressPool] = field(default_factory=Store)
     objects: dict[Key, v1beta1.IPAddressPool] = field(default_factory=dict)
-    writes: list[tuple[str, dict[str, int]]] = field(default_factory=list)
+    writes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     at_once: bool = True
+    prunes: bool = False
     version: int = 0
     wrote: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -45,7 +46,7 @@ class FakeApi:
     def deliver(self) -> None:
         self.store.replace(self.objects.values())
 
-    async def write(self, key: Key, version: str, status: dict[str, int]) -> Bare:
+    async def write(self, key: Key, version: str, status: dict[str, Any]) -> Bare:
         if self.failures:
             raise self.failures.pop(0)
         known = self.objects[key]
@@ -53,10 +54,16 @@ class FakeApi:
             raise ConflictError("PATCH", "changed", code=409)
         self.writes.append((key.name, status))
         self.wrote.set()
-        shown = msgspec.convert(status, v1beta1.IPAddressPoolStatus)
+        before = msgspec.to_builtins(known.status) if known.status else {}
+        merged = {name: value for name, value in (before | status).items() if value is not None}
+        if self.prunes:
+            merged.pop("reservations", None)
+        shown = msgspec.convert(merged, v1beta1.IPAddressPoolStatus)
+        if shown == known.status:
+            return Bare(known.metadata)
         return self.put(msgspec.structs.replace(known, status=shown))
 
-    async def next_write(self) -> dict[str, int]:
+    async def next_write(self) -> dict[str, Any]:
         async with asyncio.timeout(5):
             await self.wrote.wait()
         self.wrote.clear()
@@ -68,10 +75,11 @@ class World:
     api: FakeApi = field(default_factory=FakeApi)
     assignment: Assignment = field(default_factory=Assignment)
     status: PoolStatus = field(init=False)
+    now: float = 1000.0
 
     def __post_init__(self) -> None:
         writer: Any = self.api
-        self.status = PoolStatus(self.assignment, self.api.store, writer, NAMESPACE)
+        self.status = PoolStatus(self.assignment, self.api.store, writer, NAMESPACE, now=lambda: self.now)
 
     def load(self, *pools: v1beta1.IPAddressPool) -> None:
         for pool in pools:
@@ -124,8 +132,8 @@ def test_counters_are_true_whatever_the_size(
     assignment.load(config_of(make_pool("p", *addresses, avoid_buggy_ips=avoid)))
     service = make_service()
     assignment.decide(service.key, service)
-    found = counters_of(assignment, "p")
-    assert msgspec.structs.astuple(found) == expected
+    found = status_of(assignment, "p")
+    assert msgspec.structs.astuple(found) == (*expected, ())
 
 
 async def test_a_burst_of_changes_is_one_write(world: World, make_pool: Any, make_service: Any) -> None:
@@ -225,3 +233,56 @@ async def test_a_pool_that_is_gone_is_no_error(world: World, make_pool: Callable
         await world.api.next_write()
         await world.quiet()
     assert [name for name, _ in world.api.writes] == ["q"]
+
+
+class TestWhatIsRemembered:
+    """For a Service that was deleted."""
+
+    @pytest.fixture
+    def sticky(self, world: World, make_pool: Any, make_service: Any) -> Callable[[int], None]:
+        """A pool with one Service that is deleted while it runs."""
+
+        def load(seconds: int) -> None:
+            pool = make_pool("p", "10.0.0.0/24")
+            annotations = {"metallb.io/sticky-seconds": str(seconds)}
+            metadata = msgspec.structs.replace(pool.metadata, annotations=annotations)
+            world.load(msgspec.structs.replace(pool, metadata=metadata))
+            service = make_service()
+            world.assignment.decide(service.key, service, world.now)
+            world.assignment.decide(service.key, None, world.now)
+
+        return load
+
+    async def test_is_shown_and_goes_when_its_time_is_up(self, world: World, sticky: Callable[[int], None]) -> None:
+        sticky(1)
+        async with world.running():
+            assert (await world.api.next_write())["reservations"] == (
+                {"service": "default/web", "addresses": ("10.0.0.0",), "until": "1970-01-01T00:16:41Z"},
+            )
+            world.now += 1
+            assert (await world.api.next_write())["reservations"] is None, "and nothing else had to happen for that"
+            await world.quiet()
+        assert len(world.api.writes) == 2
+
+    async def test_is_written_once_where_the_api_server_does_not_keep_it(
+        self, world: World, sticky: Callable[[int], None]
+    ) -> None:
+        world.api.prunes = True
+        sticky(60)
+        async with world.running():
+            await world.api.next_write()
+            for _ in range(3):
+                world.status.changed()
+                await world.quiet()
+            assert len(world.api.writes) == 1
+
+    async def test_is_put_back_when_somebody_edits_it(self, world: World, sticky: Callable[[int], None]) -> None:
+        sticky(60)
+        async with world.running():
+            await world.api.next_write()
+            edited = world.api.objects[Key(NAMESPACE, "p")]
+            assert edited.status is not None
+            status = msgspec.structs.replace(edited.status, reservations=())
+            world.api.put(msgspec.structs.replace(edited, status=status))
+            world.status.changed()
+            assert (await world.api.next_write())["reservations"]

@@ -12,7 +12,7 @@ from metallb.allocator import reasons
 from metallb.allocator.allocator import Allocation
 from metallb.allocator.converge import Assign, Decision, Keep, Pending, Release
 from metallb.allocator.request import ALONE
-from metallb.api.core import LoadBalancerIngress, LoadBalancerStatus, Service, ServiceStatus
+from metallb.api.core import Condition, LoadBalancerIngress, LoadBalancerStatus, Service, ServiceStatus
 from metallb.api.net import Address, ServiceKey
 from metallb.controller.status import POOL_ANNOTATION, Notice, StatusChange, change_for, notices_for
 
@@ -72,7 +72,71 @@ def test_only_what_differs_is_written(
         {} if status is ... else {"loadBalancer": {"ingress": status}},
         {} if annotation is ... else {POOL_ANNOTATION: annotation},
     )
-    assert change_for(service, decision) == (None if expected == StatusChange({}, {}) else expected)
+    found = change_for(service, decision) or StatusChange({}, {})
+    said = found.status.pop("conditions", None)
+    assert found == expected
+    assert bool(said) is isinstance(decision, Pending)
+
+
+HIS = Condition("example.org/Ready", "True", "Fine", "all well", "2026-01-01T00:00:00Z")
+NOON = 1_767_268_800.0
+WAITS = {
+    "type": "metallb.io/AddressAssigned",
+    "status": "False",
+    "reason": "AllocationFailed",
+    "message": "no available IPs for IPv4 (all IPv4 in use: first)",
+    "lastTransitionTime": "2026-01-01T12:00:00Z",
+}
+HIS_WRITTEN = msgspec.to_builtins(HIS)
+
+
+class TestTheCondition:
+    """Of a Service that waits."""
+
+    @pytest.fixture
+    def waiting(
+        self, make_service: Callable[..., Service], apply_change: Callable[[Service, StatusChange], Service]
+    ) -> Service:
+        """Says why it waits, since noon, beside a condition of somebody else."""
+        service = make_service()
+        service = msgspec.structs.replace(service, status=ServiceStatus(conditions=(HIS,)))
+        change = change_for(service, Pending(FULL), NOON)
+        assert change == StatusChange({"conditions": [HIS_WRITTEN, WAITS]}, {})
+        assert not change.moves
+        return apply_change(service, change)
+
+    def test_is_not_written_again(self, waiting: Service) -> None:
+        assert change_for(waiting, Pending(FULL), NOON + 300) is None
+
+    def test_says_another_reason_and_waits_since_then(self, waiting: Service) -> None:
+        change = change_for(waiting, Pending(TAKEN), NOON + 300)
+        assert change is not None
+        assert change.status["conditions"] == [HIS_WRITTEN, WAITS | {"message": str(TAKEN)}]
+
+    @pytest.mark.parametrize("decision", [Release(), Assign(allocation(ONE))])
+    def test_goes_with_the_waiting_in_one_write(self, waiting: Service, decision: Decision) -> None:
+        change = change_for(waiting, decision, NOON + 300)
+        assert change is not None
+        assert change.status["conditions"] == [HIS_WRITTEN]
+
+    def test_leaves_none_behind(self, make_service: Callable[..., Service]) -> None:
+        mine = msgspec.convert(WAITS, Condition)
+        service = msgspec.structs.replace(make_service(), status=ServiceStatus(conditions=(mine,)))
+        assert change_for(service, Release()) == StatusChange({"conditions": None}, {})
+
+    def test_that_somebody_edited_is_put_right(self, waiting: Service) -> None:
+        mine = msgspec.convert(WAITS | {"status": "True", "message": "all is well"}, Condition)
+        edited = msgspec.structs.replace(waiting, status=ServiceStatus(conditions=(mine, mine)))
+        change = change_for(edited, Pending(FULL), NOON)
+        assert change is not None
+        assert change.status["conditions"] == [WAITS]
+
+    def test_stays_readable_whatever_is_quoted_in_it(self, make_service: Callable[..., Service]) -> None:
+        change = change_for(
+            make_service(), Pending(reasons.RequestMalformed("x", "y" * 200_000, "is no IP address")), NOON
+        )
+        assert change is not None
+        assert len(change.status["conditions"][0]["message"]) <= 4096
 
 
 def test_entries_of_others_are_replaced(make_service: Callable[..., Service]) -> None:
