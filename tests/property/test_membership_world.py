@@ -162,30 +162,30 @@ def names(count: int) -> frozenset[str]:
     return frozenset(f"n{number}" for number in range(count))
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 10, 100])
+@pytest.mark.parametrize("size", [1, 2, 3, 10, 50])
 def test_members_find_each_other(size: int) -> None:
     world = World(size, seed=1)
     world.run(5)
     assert all(view == names(size) for view in world.views())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**32), st.integers(3, 25), st.floats(0, 0.2))
 def test_nobody_healthy_dies_at_twenty_percent_loss(seed: int, size: int, loss: float) -> None:
     world = World(size, seed, loss=loss)
     world.run(10)
     before = [len(host.gone) for host in world.hosts.values()]
-    world.run(120)
+    world.run(90)
     assert [len(host.gone) for host in world.hosts.values()] == before
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**32), st.integers(3, 25), st.floats(0, 0.2))
 def test_a_death_is_known_to_all(seed: int, size: int, loss: float) -> None:
     world = World(size, seed, loss=loss)
-    world.run(30)
+    world.run(15)
     world.host(1).running = False
-    world.run(120)
+    world.run(90)
     assert all("n1" not in view for view in world.views())
 
 
@@ -204,7 +204,7 @@ def test_a_death_among_three_is_noticed_as_fast_as_upstream_does() -> None:
     assert min(took) > 4
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(0, 2**32), st.integers(2, 20))
 def test_a_good_bye_is_known_to_all_within_a_second(seed: int, size: int) -> None:
     world = World(size, seed)
@@ -231,7 +231,7 @@ def test_the_members_beyond_a_cut_come_back(seed: int, size: int) -> None:
     assert all(view == names(size) for view in world.views())
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(0, 2**32), st.integers(3, 12), st.floats(0.5, 60))
 def test_who_stood_still_blames_nobody_and_is_back(seed: int, size: int, seconds: float) -> None:
     world = World(size, seed)
@@ -267,9 +267,9 @@ def test_the_same_seed_gives_the_same_story() -> None:
     assert stories[0] == stories[1]
 
 
-def test_a_quiet_network_of_a_hundred_costs_little() -> None:
-    world = World(100, seed=2)
+def test_a_quiet_network_costs_little() -> None:
+    world = World(40, seed=2)
     world.run(30)
     before = world.sent
-    world.run(60)
-    assert (world.sent - before) / 60 / 100 < 3  # a question and an answer a second for each member
+    world.run(20)
+    assert (world.sent - before) / 20 / 40 < 3  # a question and an answer a second for each member
