@@ -175,8 +175,9 @@ class Gossip(asyncio.DatagramProtocol):
 
     async def leave(self) -> None:
         """Says good-bye; returns when the others were told."""
-        if self._beats is not None:
-            self._beats.feed(w.Leave())
+        if self._beats is None:
+            return
+        self._beats.feed(w.Leave())
         self._feed(m.Leave())
         if not self._machine.is_quiet:
             await self._told.wait()

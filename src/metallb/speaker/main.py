@@ -65,7 +65,7 @@ async def main(settings: SpeakerSettings) -> None:
     async with client, health, asyncio.TaskGroup() as group:
         speaker = Speaker(client, settings, metrics, excluded)
         try:
-            await speaker.start(group)
+            speaker.start(group)
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             await speaker.hand_over()
@@ -119,14 +119,9 @@ class Speaker:
         )
         self._shown: dict[ServiceKey, list[tuple[str, str, str, str]]] = {}
 
-    async def start(self, group: asyncio.TaskGroup) -> None:
-        """Follows API and interfaces, gossips, announces and serves metrics from now on.
-
-        Raises:
-            StartError: gossip can't listen.
-        """
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Follows API and interfaces, gossips, announces and serves metrics from now on."""
         self._announcer.start()
-        await self._presence.start(group)
         self._caches.start(group)
         group.create_task(self._recorder.run(), name="events")
         group.create_task(self._report.run(), name="configuration state")
@@ -169,7 +164,6 @@ class Speaker:
         caches.services.subscribe(speaker.services.add)
         caches.slices.subscribe_by(keys_of, speaker.services.add)
         caches.nodes.subscribe(speaker.review_all, when=node_matters)
-        self._presence.lead(speaker)
         caches.pods.subscribe(lambda _key: self._disputes.look())
         caches.config.subscribe(speaker.reload)
         speaker.reload()
@@ -177,7 +171,9 @@ class Speaker:
             group.create_task(speaker.config.run(), name="config")
             group.create_task(speaker.services.run(), name="services")
             group.create_task(self._follow_exclusion(speaker), name="excluded interfaces")
-            await speaker.decided.wait()
+            await speaker.configured.wait()
+            await self._presence.lead(speaker, group)
+            await self._presence.settled.wait()
             group.create_task(self._statuses.run(), name="layer2 status")
 
     async def _follow_exclusion(self, speaker: ServiceSpeaker) -> None:

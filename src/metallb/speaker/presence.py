@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from metallb.advertisement.interfaces import Interface
@@ -37,7 +37,11 @@ _log = logs.logger(op="presence")
 
 
 class Presence:
-    """Knows who lives, and hushes the announcer while this speaker does not know it."""
+    """Knows who lives, and hushes the announcer while this speaker does not know it.
+
+    Attributes:
+        settled: set once it was decided, with all others that live, what is announced from here.
+    """
 
     def __init__(self, settings: SpeakerSettings, caches: Caches, announcer: Announcer) -> None:
         """Takes no part yet.
@@ -45,6 +49,7 @@ class Presence:
         Raises:
             StartError: what the flags say of gossip can't be used.
         """
+        self.settled = asyncio.Event()
         self._address = settings.ml_bind_address
         self._caches = caches
         self._announcer = announcer
@@ -62,28 +67,28 @@ class Presence:
         if self._gossip is not None:
             announcer.look = self._standstill.look
 
-    async def start(self, group: asyncio.TaskGroup) -> None:
-        """Takes part from now on.
+    async def lead(self, speaker: ServiceSpeaker, group: asyncio.TaskGroup) -> None:
+        """Takes part from now on, and tells the speaker when it has to decide anew.
+
+        Only then others leave it its share, so it is to be ready to announce: caches complete, configuration loaded.
 
         Raises:
             StartError: gossip can't listen.
         """
+        self._speaker = speaker
         if self._gossip is None:
+            self._caches.pods.subscribe(speaker.review_all, when=came_or_left)
+            self._caches.pods.subscribe(lambda _key: self._review_soon(speaker), when=fell_silent)
+            speaker.when_decided(self.settled.set)
             return
+        self._announcer.hush()
         try:
             await self._gossip.start()
         except OSError as error:
             raise StartError(f"gossip can't listen on {self._address}: {error.strerror}") from error
         self._caches.pods.subscribe(self._expect)
         group.create_task(self._standstill.run(), name="standstill")
-
-    def lead(self, speaker: ServiceSpeaker) -> None:
-        """Tells a speaker from now on when it has to decide anew. To be called when the caches are complete."""
-        self._speaker = speaker
         self._rejoin()
-        if self._gossip is None:
-            self._caches.pods.subscribe(speaker.review_all, when=came_or_left)
-            self._caches.pods.subscribe(lambda _key: self._review_soon(speaker), when=fell_silent)
 
     def live(self) -> frozenset[NodeName]:
         """The nodes with a living speaker: as gossip says, else as the API does."""
@@ -141,9 +146,10 @@ class Presence:
 
     def _reunited(self) -> None:
         """The others were heard: what was decided before may be wrong now."""
-        resume: Callable[[], None] = self._announcer.resume
-        if self._speaker is None:
-            resume()
-        else:
+        if self._speaker is not None:
             self._speaker.review_all()
-            self._speaker.when_decided(resume)
+            self._speaker.when_decided(self._resume)
+
+    def _resume(self) -> None:
+        self._announcer.resume()
+        self.settled.set()

@@ -92,7 +92,7 @@ class ServiceSpeaker:
     """The queues of one speaker: run `services` and `config`.
 
     Attributes:
-        decided: set once there was a configuration, and a decision by it about every Service.
+        configured: set once there was a configuration.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class ServiceSpeaker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = Announcements()
-        self.decided = asyncio.Event()
+        self.configured = asyncio.Event()
         self.services: Reconciler[Key] = Reconciler("service", self._service, observe=outlets.observe)
         self.config: Reconciler[str] = Reconciler("config", self._config)
         self._settings = settings
@@ -147,8 +147,7 @@ class ServiceSpeaker:
         self._outlets.config_loaded()
         if before is None or before.pools != config.pools:
             self.review_all()
-        if before is None:
-            self.when_decided(self.decided.set)
+        self.configured.set()
         return Done()
 
     async def _service(self, raw: Key) -> Outcome:
