@@ -100,12 +100,16 @@ async def assigned(client: ApiClient, wanted: int, timeout_s: float) -> float:
 
 
 def memory_mib(lab: Lab) -> dict[str, float]:
-    """Resident memory of controller and speakers in MiB, as the kernel counts it; of speakers the largest."""
+    """Resident memory of controller and speakers in MiB, as the kernel counts it; of speakers the largest.
+
+    `responder` is the process by which a speaker answers; both hold the interpreter's pages, which are there once.
+    """
     found: dict[str, float] = {}
     for process in lab.processes:
         line = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
-        for role in ("controller", "speaker", "operator"):
-            if b"metallb" in line and role.encode() in line:
+        answers = any(b"metallb.speaker.answering" in argument for argument in line)
+        for role in ("controller", "speaker", "operator", "responder"):
+            if (b"metallb" in line and role.encode() in line) or (answers and role == "responder"):
                 status = Path(f"/proc/{process.pid}/status").read_text()
                 kib = int(status.split("VmRSS:")[1].split()[0])
                 found[role] = max(found.get(role, 0.0), round(kib / 1024, 1))

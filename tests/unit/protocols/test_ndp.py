@@ -217,3 +217,12 @@ def test_groups_are_joined_exactly_while_an_address_needs_them(changes: list[fro
             elif isinstance(effect, LeaveGroup):
                 joined.remove(effect.group)
         assert joined == {solicited_node(address) for address in table}
+
+
+@given(st.one_of(packets.map(NdpPacket.encode), st.binary(max_size=120)), st.data())
+def test_no_frame_is_too_odd_for_a_responder(frame: bytes, data: st.DataObject) -> None:
+    damaged = bytearray(frame)
+    for _ in range(data.draw(st.integers(0, 3))):
+        if damaged:
+            damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    assert responder(OURS).feed(FrameReceived(bytes(damaged)), 1.0)
