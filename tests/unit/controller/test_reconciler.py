@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from metallb.api import v1beta1
-from metallb.api.core import Namespace, ObjectMeta, Service
+from metallb.api.core import Namespace, ObjectMeta, Service, ServiceStatus
+from metallb.api.net import ServiceKey
 from metallb.config.build import Snapshot
 from metallb.config.state import Reading
 from metallb.controller.assignment import Assignment
@@ -381,3 +382,63 @@ async def test_services_of_another_class_are_not_touched(api: FakeApi, make_serv
     async with api.leading() as controller:
         await controller.services.idle()
     assert (api.writes, api.notices, api.of("a")) == ([], [], ("192.0.2.1",))
+
+
+async def test_who_waits_is_looked_at_again_from_time_to_time(
+    api: FakeApi, make_service: Callable[..., Service], make_pool: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metallb.controller.reconciler.PENDING_RESYNC_S", 0.05)
+    api.pool(make_pool("first", "10.0.0.0/32"))
+    api.put(make_service("has", created="2026-01-01T00:00:00Z"))
+    api.put(make_service("waits", created="2026-01-01T00:00:01Z"))
+    async with api.leading() as controller:
+        await settled(api, "waits")
+        assert api.of("waits") == ()
+        controller.assignment.allocator.release(ServiceKey("default", "has"))  # and nobody is told
+        await until(lambda: api.of("waits"))
+
+
+async def test_who_waits_says_why_in_one_write_and_is_not_told_of_it_twice(
+    api: FakeApi, make_service: Callable[..., Service], make_pool: Callable[..., Any]
+) -> None:
+    api.pool(make_pool("first", "10.0.0.0/32"))
+    api.put(make_service("has", created="2026-01-01T00:00:00Z"))
+    api.put(make_service("waits", created="2026-01-01T00:00:01Z"))
+    async with api.leading() as controller:
+        await settled(api, "waits")
+        (said,) = api.services[Key("default", "waits")].status.conditions
+        assert said.reason == "AllocationFailed"
+        edited = api.services[Key("default", "waits")]
+        api.put(msgspec.structs.replace(edited, status=ServiceStatus()))
+        await settled(api, "waits")
+        assert controller.assignment.allocator.holder(edited.key) is None
+    assert api.writes.count("waits") == 2, "the second puts right what somebody removed"
+    assert [notice.reason for name, notice in api.notices if name == "waits"] == ["AllocationFailed"]
+    api.writes.clear()
+    async with api.leading():
+        await turns()
+    assert api.writes == [], "another controller finds it said"
+
+
+async def test_a_condition_that_is_refused_does_not_hide_the_event(
+    api: FakeApi, make_service: Callable[..., Service], make_pool: Callable[..., Any]
+) -> None:
+    api.pool(make_pool("first", "10.0.0.0/32"))
+    api.put(make_service("waits", annotations={"metallb.io/address-pool": "none"}))
+    api.failures.append(InvalidError("PATCH", "no conditions here", code=422))
+    async with api.leading():
+        await until(lambda: api.writes)
+        await turns()
+    assert [notice.reason for _, notice in api.notices] == ["AllocationFailed"]
+
+
+async def settled(api: FakeApi, name: str) -> None:
+    """Waits for the condition, and for what follows from it."""
+    await until(lambda: api.services[Key("default", name)].status.conditions)
+    await turns()
+
+
+async def until(ask: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not ask():
+            await turns(1)

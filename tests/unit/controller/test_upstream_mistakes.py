@@ -29,8 +29,9 @@ are of this one.
 | an equal configuration counts as another (18) | test_assignment.py::test_the_same_again_is_no_change |
 | a Service with the name of the reload request is misread (19) | test_no_name_is_special |
 | selector and sharing key that read alike together are mixed up (20) | test_selector_and_sharing_key_are_never_mixed_up |
+| who waits is not looked at again by the clock (24) | test_reconciler.py::test_who_waits_is_looked_at_again_from_time_to_time |
 
-17 and 21 to 23 are not about allocation; 24 is `PENDING_RESYNC_S` of the reconciler.
+17 and 21 to 23 are not about allocation.
 """
 
 from __future__ import annotations
