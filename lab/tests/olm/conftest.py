@@ -59,7 +59,12 @@ class Shelf:
             {"schema": "olm.channel", "package": "metallb-operator", "name": "stable", "entries": entries},
         ]
         documents += [
-            {"schema": "olm.bundle", "name": f"metallb-operator.v{version}", "image": f"bundle:{version}"}
+            {
+                "schema": "olm.bundle",
+                "package": "metallb-operator",
+                "name": f"metallb-operator.v{version}",
+                "image": f"bundle:{version}",
+            }
             for version in versions
         ]
         where = self.folder / f"catalog-{versions[-1]}"

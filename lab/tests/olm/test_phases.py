@@ -109,6 +109,23 @@ async def test_a_deployment_that_somebody_deletes_comes_back(story: Any) -> None
     assert "metallb-operator-webhook-server" in shown
 
 
+async def test_a_version_that_makes_no_sense_is_in_nobodys_way(story: Any) -> None:
+    await story.serve("catalog:5.0.0")
+    install = {"strategy": "deployment", "spec": {"permissions": [{}], "deployments": [{}]}}
+    nonsense = {
+        "apiVersion": f"{KIND}/v1alpha1",
+        "kind": "ClusterServiceVersion",
+        "metadata": {"name": "a.v1", "namespace": SPACE},
+        "spec": {
+            "displayName": "a",
+            "install": install,
+            "installModes": [{"type": "AllNamespaces", "supported": True}],
+        },
+    }
+    await story.apply(NAMESPACE, group(), nonsense, subscription())
+    await story.phase("5.0.0", "Succeeded")
+
+
 async def _told(story: Any, reason: str) -> bool:
     return any(each[2] == reason for each in story.phases)
 

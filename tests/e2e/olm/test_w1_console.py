@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("w1")]
 
-CATALOG = Path(__file__).resolve().parents[3] / "packaging" / "catalog" / "metallb-operator" / "catalog.yaml"
+MARKET = "openshift-marketplace"
 SPACE = "openshift-operators"
 Object = dict[str, Any]
 
 
-def shown() -> Object:
-    """What the console has of the newest version before it is installed."""
-    bundles = [each for each in yaml.safe_load_all(CATALOG.read_text()) if each["schema"] == "olm.bundle"]
-    found: Object = next(each["value"] for each in bundles[-1]["properties"] if each["type"] == "olm.csv.metadata")
-    return found
+async def test_the_catalog_entry_is_found_by_keyword_and_infrastructure_feature(administrator: Any) -> None:
+    """The console lists PackageManifests: what it searches and filters is in them."""
 
+    async def offered() -> list[Object]:
+        found = await administrator.kubectl("get", "packagemanifests", "-n", MARKET, "-o", "json")
+        items: list[Object] = json.loads(found)["items"]
+        return items
 
-async def test_the_catalog_entry_is_found_by_keyword_and_infrastructure_feature() -> None:
-    entry = shown()
+    (package,) = await administrator.until(offered)
+    assert package["metadata"]["name"] == "metallb-operator"
+    (channel,) = package["status"]["channels"]
+    assert (channel["name"], package["status"]["defaultChannel"]) == ("stable", "stable")
+    entry = channel["currentCSVDesc"]
     assert "metallb" in entry["keywords"]
     assert entry["annotations"]["features.operators.openshift.io/disconnected"] == "true"
+    assert json.loads(entry["annotations"]["operators.openshift.io/infrastructure-features"]) == ["disconnected"]
     assert {"type": "AllNamespaces", "supported": True} in entry["installModes"]
+    assert f"metallb-py/operator:{administrator.version}" in entry["relatedImages"]
 
 
 async def test_it_is_installed_for_all_namespaces_and_shows_no_errors(

@@ -10,13 +10,12 @@ from kubelab.olm.world import World
 
 
 async def follow_sources(world: World) -> None:
-    """Say of every CatalogSource whether its catalog can be had.
+    """Say of every CatalogSource whether its catalog can be had."""
+    await world.for_each(CATALOG_SOURCES, _follow_source)
 
-    Raises:
-        ApiFailure: a write was refused.
-    """
-    for source in world.all(CATALOG_SOURCES):
-        await world.put_status(CATALOG_SOURCES, source, _source_status(world, source))
+
+async def _follow_source(world: World, source: Object) -> None:
+    await world.put_status(CATALOG_SOURCES, source, _source_status(world, source))
 
 
 def offered(world: World, source: Object | None) -> Catalog | None:
@@ -48,22 +47,21 @@ def _source_status(world: World, source: Object) -> Object:
 
 
 async def follow_groups(world: World) -> None:
-    """Say of every OperatorGroup which namespaces it is for, and what its operators offer.
+    """Say of every OperatorGroup which namespaces it is for, and what its operators offer."""
+    await world.for_each(OPERATOR_GROUPS, _follow_group)
 
-    Raises:
-        ApiFailure: a write was refused.
-    """
-    for group in world.all(OPERATOR_GROUPS):
-        namespace = group["metadata"]["namespace"]
-        targets = sorted(judging.target_namespaces(group))
-        await world.put_status(OPERATOR_GROUPS, group, {"lastUpdated": world.chance.stamp(), "namespaces": targets})
-        csvs = [
-            each
-            for each in world.all(SERVICE_VERSIONS, namespace)
-            if (each.get("status") or {}).get("phase") not in (None, "Failed", "Deleting")
-        ]
-        offers = judging.provided_apis(csvs)
-        annotations = group["metadata"].get("annotations") or {}
-        if annotations.get("olm.providedAPIs", "") != offers:
-            patch = {"metadata": {"annotations": {"olm.providedAPIs": offers or None}}}
-            await world.patch(OPERATOR_GROUPS, group, patch)
+
+async def _follow_group(world: World, group: Object) -> None:
+    namespace = group["metadata"]["namespace"]
+    targets = sorted(judging.target_namespaces(group))
+    await world.put_status(OPERATOR_GROUPS, group, {"lastUpdated": world.chance.stamp(), "namespaces": targets})
+    csvs = [
+        each
+        for each in world.all(SERVICE_VERSIONS, namespace)
+        if (each.get("status") or {}).get("phase") not in (None, "Failed", "Deleting")
+    ]
+    offers = judging.provided_apis(csvs)
+    annotations = group["metadata"].get("annotations") or {}
+    if annotations.get("olm.providedAPIs", "") != offers:
+        patch = {"metadata": {"annotations": {"olm.providedAPIs": offers or None}}}
+        await world.patch(OPERATOR_GROUPS, group, patch)

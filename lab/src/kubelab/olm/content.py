@@ -12,6 +12,12 @@ import yaml
 from kubelab.objects import Object
 
 _SUFFIXES: Final = (".yaml", ".yml")
+_NEEDED: Final = {
+    "olm.package": ("defaultChannel",),
+    "olm.channel": ("package", "entries"),
+    "olm.bundle": ("package", "image"),
+}
+"""What documents of a catalog must have, beside a schema and a name."""
 
 
 class ContentError(Exception):
@@ -93,7 +99,7 @@ class Content:
         """
         spec = source.get("spec", {})
         folder = self.folders.get(spec.get("image") or spec.get("address") or "")
-        return None if folder is None else Catalog(tuple(_documents(Path(folder))))
+        return None if folder is None else _catalog(Path(folder))
 
     def bundle(self, image: str) -> Bundle:
         """The bundle in an image.
@@ -109,6 +115,16 @@ class Content:
         if len(csvs) != 1:
             raise ContentError(f"{folder}/manifests: want one ClusterServiceVersion, there are {len(csvs)}")
         return Bundle(csvs[0], tuple(each for each in objects if each is not csvs[0]))
+
+
+def _catalog(folder: Path) -> Catalog:
+    documents = _documents(folder)
+    for each in documents:
+        needed = _NEEDED.get(str(each.get("schema")), ())
+        lacking = [name for name in ("schema", "name", *needed) if not each.get(name)]
+        if lacking:
+            raise ContentError(f"{folder}: {each.get('schema')} {each.get('name')} lacks {', '.join(lacking)}")
+    return Catalog(tuple(documents))
 
 
 def _documents(folder: Path) -> Sequence[Object]:

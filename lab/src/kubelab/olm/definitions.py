@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kubelab.objects import Object
-from kubelab.olm.names import GROUP
+from kubelab.olm.names import GROUP, PACKAGE_MANIFESTS
 
 _OPEN: Final[Object] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _APPROVAL: Final[Object] = {"type": "string", "enum": ["Automatic", "Manual"]}
@@ -21,6 +21,8 @@ class _Kind:
     spec: Object
     columns: tuple[tuple[str, str, str], ...] = ()
     version: str = "v1alpha1"
+    group: str = GROUP
+    writes_status: bool = True
 
 
 def _spec(required: tuple[str, ...] = (), **properties: Object) -> Object:
@@ -105,6 +107,17 @@ _KINDS: Final = (
         | {"default": {"upgradeStrategy": "Default"}},
         version="v1",
     ),
+    # Served by an API server of its own in the real OLM, in every namespace; here, beside the CatalogSource.
+    _Kind(
+        "PackageManifest",
+        "packagemanifests",
+        (),
+        _OPEN,
+        (("Catalog", "string", ".status.catalogSourceDisplayName"), ("Age", "date", ".metadata.creationTimestamp")),
+        version="v1",
+        group=PACKAGE_MANIFESTS.group,
+        writes_status=False,
+    ),
 )
 
 
@@ -118,7 +131,7 @@ def _definition(kind: _Kind) -> Object:
         "name": kind.version,
         "served": True,
         "storage": True,
-        "subresources": {"status": {}},
+        **({"subresources": {"status": {}}} if kind.writes_status else {}),
         "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": kind.spec, "status": _OPEN}}},
     }
     if kind.columns:
@@ -127,9 +140,9 @@ def _definition(kind: _Kind) -> Object:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "metadata": {"name": f"{kind.plural}.{kind.group}"},
         "spec": {
-            "group": GROUP,
+            "group": kind.group,
             "scope": "Namespaced",
             "names": {
                 "kind": kind.name,

@@ -20,8 +20,8 @@ from kubelab import kubeconfig
 from kubelab.apiclient import ApiClient, ApiFailure
 from kubelab.kubeconfig import Connection, KubeconfigError
 from kubelab.objects import Object
-from kubelab.olm import catalogs, plans, subscriptions, versions
-from kubelab.olm.content import Content, ContentError
+from kubelab.olm import catalogs, packages, plans, subscriptions, versions
+from kubelab.olm.content import Content
 from kubelab.olm.definitions import definitions
 from kubelab.olm.judging import is_established
 from kubelab.olm.names import DEFINITIONS, NAMESPACES, OPERATOR_GROUPS
@@ -29,16 +29,13 @@ from kubelab.olm.world import Chance, World
 
 Ready: TypeAlias = Callable[[], None]
 
-_AGAIN_S: Final = 0.2
-"""How long after a refused write it is tried again."""
+_LOOK_S: Final = 0.02
 _MARKETPLACE, _EVERYWHERE = "openshift-marketplace", "openshift-operators"
 _GLOBAL_GROUP: Final[Object] = {
     "apiVersion": OPERATOR_GROUPS.api_version,
     "kind": "OperatorGroup",
     "metadata": {"name": "global-operators", "namespace": _EVERYWHERE},
 }
-
-_log = logging.getLogger("kubelab.olm")
 
 
 class Config(msgspec.Struct):
@@ -94,7 +91,7 @@ async def _prepare(client: ApiClient) -> None:
         await _make(client.create(DEFINITIONS, definition))
     for definition in definitions():
         while not is_established(await client.get(DEFINITIONS, definition["metadata"]["name"])):  # noqa: ASYNC110  # once
-            await asyncio.sleep(_AGAIN_S / 10)
+            await asyncio.sleep(_LOOK_S)
     for name in (_MARKETPLACE, _EVERYWHERE):
         await _make(client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
     await _make(client.create(OPERATOR_GROUPS, _GLOBAL_GROUP))
@@ -120,9 +117,6 @@ async def _follow(world: World) -> None:
             versions.follow,
             plans.follow,
             catalogs.follow_groups,
+            packages.follow,
         ):
-            try:
-                await each(world)
-            except (ApiFailure, ContentError) as problem:
-                _log.warning("%s: %s", each.__module__, problem)
-                asyncio.get_running_loop().call_later(_AGAIN_S, world.changed.set)
+            await each(world)

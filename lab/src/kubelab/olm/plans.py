@@ -25,18 +25,17 @@ _OWNED = frozenset({"ServiceAccount", "Role", "RoleBinding", "Service", "Secret"
 
 
 async def follow(world: World) -> None:
-    """Bring every InstallPlan a batch on.
+    """Bring every InstallPlan a batch on."""
+    await world.for_each(INSTALL_PLANS, _follow_one)
 
-    Raises:
-        ApiFailure: a write of a plan's status was refused.
-    """
-    for plan in world.all(INSTALL_PLANS):
-        phase = (plan.get("status") or {}).get("phase", "")
-        if phase == "RequiresApproval" and plan["spec"]["approved"]:
-            status = plan["status"] | {"phase": "Installing"}
-            await world.put_status(INSTALL_PLANS, plan, status)
-        elif phase == "Installing":
-            await _carry_on(world, plan)
+
+async def _follow_one(world: World, plan: Object) -> None:
+    phase = (plan.get("status") or {}).get("phase", "")
+    if phase == "RequiresApproval" and plan["spec"]["approved"]:
+        status = plan["status"] | {"phase": "Installing"}
+        await world.put_status(INSTALL_PLANS, plan, status)
+    elif phase == "Installing":
+        await _carry_on(world, plan)
 
 
 async def _carry_on(world: World, plan: Object) -> None:

@@ -29,13 +29,8 @@ class Wanted:
 
 
 async def follow(world: World) -> None:
-    """Bring every Subscription a step on.
-
-    Raises:
-        ApiFailure: a write was refused.
-    """
-    for subscription in world.all(SUBSCRIPTIONS):
-        await _follow_one(world, subscription)
+    """Bring every Subscription a step on."""
+    await world.for_each(SUBSCRIPTIONS, _follow_one)
 
 
 async def _follow_one(world: World, subscription: Object) -> None:

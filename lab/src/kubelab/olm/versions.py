@@ -36,19 +36,14 @@ _CLUSTER_WIDE: Final = (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, WEBHOOKS)
 
 
 async def follow(world: World) -> None:
-    """Bring every ClusterServiceVersion a phase on.
-
-    Raises:
-        ApiFailure: a write was refused.
-    """
-    for csv in world.all(SERVICE_VERSIONS):
-        if csv["metadata"].get("deletionTimestamp"):
-            await _clean_up(world, csv)
-        else:
-            await _follow_one(world, csv)
+    """Bring every ClusterServiceVersion a phase on."""
+    await world.for_each(SERVICE_VERSIONS, _follow_one)
 
 
 async def _follow_one(world: World, csv: Object) -> None:
+    if csv["metadata"].get("deletionTimestamp"):
+        await _clean_up(world, csv)
+        return
     if FINALIZER not in csv["metadata"].get("finalizers", []):
         await world.patch(SERVICE_VERSIONS, csv, {"metadata": {"finalizers": [FINALIZER]}})
         return

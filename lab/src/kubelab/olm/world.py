@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from kubelab import pki
 from kubelab.apiclient import ApiClient, ApiFailure
 from kubelab.informer import Informer
 from kubelab.objects import Object
 from kubelab.olm import names
-from kubelab.olm.content import Content
+from kubelab.olm.content import Content, ContentError
 from kubelab.resource import PatchKind, Resource
 
 FOLLOWED: Final = (
     names.CATALOG_SOURCES,
+    names.PACKAGE_MANIFESTS,
     names.OPERATOR_GROUPS,
     names.SUBSCRIPTIONS,
     names.INSTALL_PLANS,
@@ -26,6 +28,11 @@ FOLLOWED: Final = (
     names.DEFINITIONS,
     names.SERVICE_ACCOUNTS,
 )
+
+
+_AGAIN_S: Final = 0.2
+"""How long after a refused write it is tried again."""
+_log = logging.getLogger("kubelab.olm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,17 @@ class World:
     def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
         """One object, None if there is none."""
         return self.informers[resource].get(namespace, name)
+
+    async def for_each(self, resource: Resource, step: Step) -> None:
+        """Bring every object of a kind a step on; one that can't go on is in nobody's way, and is tried again."""
+        for obj in self.all(resource):
+            try:
+                await step(self, obj)
+            except (ApiFailure, ContentError) as problem:
+                _log.warning("%s %s: %s", resource.plural, obj["metadata"]["name"], problem)
+                asyncio.get_running_loop().call_later(_AGAIN_S, self.changed.set)
+            except Exception:  # noqa: BLE001  # an object that nobody thought of must not end the work on all others
+                _log.exception("%s %s: left until something changes", resource.plural, obj["metadata"]["name"])
 
     async def create(self, resource: Resource, obj: Object) -> Object:
         """Create an object.
@@ -137,3 +155,7 @@ def timeless(value: object) -> object:
 
 
 _TIMES: Final = frozenset({"lastUpdated", "lastUpdateTime", "lastTransitionTime", "lastConnect", "createdAt"})
+
+
+Step: TypeAlias = Callable[[World, Object], Awaitable[None]]
+"""Brings one object a step on."""

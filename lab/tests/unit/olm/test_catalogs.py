@@ -57,5 +57,16 @@ def test_a_folder_that_is_no_bundle_is_told(tmp_path: Path) -> None:
         content.bundle("y:1")
 
 
+def test_a_catalog_that_lacks_something_is_told(tmp_path: Path) -> None:
+    content, source = Content({"x:1": str(tmp_path)}), {"spec": {"image": "x:1"}}
+    (tmp_path / "a.yaml").write_text("schema: olm.channel\nname: stable\nentries: []\n")
+    with pytest.raises(ContentError, match=r"olm.channel stable lacks package, entries"):
+        content.catalog(source)
+    (tmp_path / "a.yaml").write_text("schema: olm.package\nname: x\ndefaultChannel: stable\n")
+    found = content.catalog(source)
+    assert found is not None
+    assert found.channel("x", "") is None
+
+
 def test_a_source_of_an_unknown_image_has_no_catalog() -> None:
     assert Content({}).catalog({"spec": {"image": "x:1"}}) is None
