@@ -300,6 +300,7 @@ def _service() -> str:
         ["`spec.ports`", "Services that share an address must have different ports (protocol and number)."],
         ["`spec.selector`", "With `Local`, Services must have the same selector to share an address."],
         ["`status.loadBalancer.ingress[].ip`", "Written: the addresses."],
+        ["`status.conditions`", "Written: [why it waits](conditions.md#of-a-service), as long as it does."],
     ]
     return (
         "## Service\n\nWhat MetalLB reads of a Service of Kubernetes, and writes to it.\n\n"
