@@ -327,3 +327,58 @@ class TestInterfaces:
         await comes_to(cluster, address)
         said = await cluster.until(lambda: cluster.events("unwired", "announceFailed"), "an event")
         assert any("nosuch" in each for each in said)
+
+
+class TestMetrics:
+    @pytest.fixture
+    async def token(self, cluster: Any) -> str:
+        """Of somebody who may read metrics."""
+        rbac = "rbac.authorization.k8s.io"
+        kind = {"apiVersion": f"{rbac}/v1", "metadata": {"name": "metrics-reader"}}
+        rules = [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
+        role = {"apiGroup": rbac, "kind": "ClusterRole", "name": "metrics-reader"}
+        subjects = [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}]
+        await cluster.apply(
+            {**kind, "kind": "ClusterRole", "rules": rules},
+            {**kind, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": subjects},
+        )
+        return str(await cluster.kubectl("create", "token", "default")).strip()
+
+    async def of(self, cluster: Any, token: str, address: str) -> dict[str, dict[str, float]]:
+        """By node, the samples of its speaker that are about an address."""
+        found: dict[str, dict[str, float]] = {}
+        for pod in await cluster.items("pods", NAMESPACE, "-l", "component=speaker"):
+            node, url = pod["spec"]["nodeName"], f"https://{pod['status']['podIP']}:9120/metrics"
+            argv = ["curl", "-sk", "--max-time", "5", "-H", f"Authorization: Bearer {token}", url]
+            text = (await cluster.lab.run(f"node/{node}", argv)).stdout
+            lines = [line.rsplit(" ", 1) for line in text.splitlines() if f'ip="{address}"' in line]
+            found[node] = {name.partition("{")[0]: float(value) for name, value in lines}
+        return found
+
+    @pytest.mark.parametrize("family", ["IPv4", "IPv6"])
+    async def test_are_of_the_node_that_announces_and_go_with_the_service(
+        self, cluster: Any, token: str, family: str
+    ) -> None:
+        address = await served(cluster, "counted", ipFamilies=[family], ipFamilyPolicy="SingleStack")
+        await cluster.until(lambda: cluster.fetch(address), "an answer")
+        node = await cluster.announcer(address)
+
+        async def shown() -> bool:
+            samples = await self.of(cluster, token, address)
+            others = [each for name, each in samples.items() if name != node]
+            counted = ("layer2_requests_received", "layer2_responses_sent", "layer2_gratuitous_sent")
+            mine = samples[node]
+            return (
+                mine.get("metallb_speaker_announced") == 1
+                and all(mine.get(f"metallb_{name}", 0) >= 1 for name in counted)
+                and not any("metallb_speaker_announced" in each for each in others)
+            )
+
+        await cluster.until(shown, "the samples of the node that announces")
+        await cluster.kubectl("delete", "service", "counted")
+
+        async def gone() -> bool:
+            samples = await self.of(cluster, token, address)
+            return not any("metallb_speaker_announced" in each for each in samples.values())
+
+        await cluster.until(gone, "no sample")
