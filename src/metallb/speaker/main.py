@@ -253,7 +253,7 @@ class Speaker:
         self._caches.others.watch_health(tell)
 
     def _misconfigured(self, error: ConfigError) -> None:
-        about = self._caches.config.to_be_told(error, self._presence.live())
+        about = self._caches.config.to_be_told(error, self._presence.live() or self._caches.live())
         if about is not None:
             self._recorder.event(about, "Warning", "ConfigurationError", describe(error))
 
