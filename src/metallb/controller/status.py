@@ -56,7 +56,7 @@ def change_for(service: Service, decision: Decision, now: float = 0.0) -> Status
     entries = _entries(wanted, ingress)
     status_differs = [(entry["ip"], "") for entry in entries] != [(entry.ip, entry.hostname) for entry in ingress]
     pool_differs = pool != (wanted.pool if wanted else None)
-    conditions = _conditions(service.status.conditions, decision, now)
+    conditions = _conditions(service, decision, now)
     if not status_differs and not pool_differs and conditions is None:
         return None
     status: dict[str, Any] = {"loadBalancer": {"ingress": entries or None}} if status_differs else {}
@@ -76,7 +76,7 @@ def notices_for(service: Service, decision: Decision) -> list[Notice]:
     if not isinstance(decision, Keep) and decision.dropped is not None:
         notices.append(_dropped(service, decision.dropped))
     if isinstance(decision, Pending):
-        return notices + _pending(service, decision.reason)
+        return [*notices, _pending(service, decision.reason)]
     if isinstance(decision, Assign):
         notices.append(Notice("Normal", "IPAllocated", f"Assigned IP {_quoted(decision.allocation.addresses)}"))
     if decision.lacking is not None:
@@ -84,8 +84,9 @@ def notices_for(service: Service, decision: Decision) -> list[Notice]:
     return notices
 
 
-def _conditions(present: tuple[Condition, ...], decision: Decision, now: float) -> tuple[Condition, ...] | None:
+def _conditions(service: Service, decision: Decision, now: float) -> tuple[Condition, ...] | None:
     """All conditions as they should be; None where they are."""
+    present = service.status.conditions
     mine = [each for each in present if each.type == CONDITION]
     if not isinstance(decision, Pending):
         return tuple(each for each in present if each.type != CONDITION) if mine else None
@@ -93,7 +94,7 @@ def _conditions(present: tuple[Condition, ...], decision: Decision, now: float) 
     wanted = Condition(
         type=CONDITION,
         status="False",
-        reason=_pending_reason(decision.reason),
+        reason=_pending(service, decision.reason).reason,
         message=str(decision.reason)[:LONGEST_MESSAGE],
         last_transition_time=since or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
     )
@@ -127,22 +128,12 @@ def _dropped(service: Service, reason: Reason) -> Notice:
     )
 
 
-def _pending(service: Service, reason: Reason) -> list[Notice]:
-    name = _pending_reason(reason)
-    if name == "noclusterIPsIPFamily":
-        return [Notice("Warning", name, str(reason))]
-    if name == "LoadBalancerFailed":
-        return [Notice("Warning", name, f"invalid requested load balancer IPs: {reason}")]
-    return [Notice("Warning", name, f'Failed to allocate IP for "{service.key}": {reason}')]
-
-
-def _pending_reason(reason: Reason) -> str:
-    """The reason of the event, and of the condition, in one word."""
+def _pending(service: Service, reason: Reason) -> Notice:
     if isinstance(reason, FamiliesUnclear):
-        return "noclusterIPsIPFamily"
+        return Notice("Warning", "noclusterIPsIPFamily", str(reason))
     if isinstance(reason, RequestMalformed | FamilyMismatch):
-        return "LoadBalancerFailed"
-    return "AllocationFailed"
+        return Notice("Warning", "LoadBalancerFailed", f"invalid requested load balancer IPs: {reason}")
+    return Notice("Warning", "AllocationFailed", f'Failed to allocate IP for "{service.key}": {reason}')
 
 
 def _lacking(reason: Reason) -> Notice:
