@@ -43,7 +43,7 @@ class Post:
         self.news.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not condition():
                 self.news.clear()
                 await self.news.wait()
@@ -92,7 +92,7 @@ async def test_a_process_that_ends_is_replaced_by_one_that_knows_all(monkeypatch
 
 
 async def test_a_process_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HANGS_S", 0.5)
+    monkeypatch.setattr(module, "HANGS_S", 2.0)
     async with Post() as post:
         await post.until(lambda: post.heard() > 0)
         first = post.outpost.pid
@@ -121,7 +121,7 @@ async def test_its_silence_is_a_standstill_of_the_speaker(monkeypatch: pytest.Mo
     progress = Progress(limit_s=0.3)
     with progress.in_force():
         async with Post():
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not (stuck := progress.stuck()):  # noqa: ASYNC110  # time is what has to pass
                     await asyncio.sleep(0.02)
             assert stuck[0].startswith("responder: no progress for")
