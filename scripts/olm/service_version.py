@@ -23,6 +23,7 @@ CERTIFICATES_BY_OLM: Final = "--disable-cert-rotation=true"
 """OLM makes the webhooks' certificates, mounts them and tells the API server whom to trust."""
 CONTAINER_PORT: Final = 443
 """Of the Services that OLM makes for webhooks."""
+_USERS: Final = ("runAsUser", "runAsGroup", "fsGroup")
 _FEATURES: Final = "features.operators.openshift.io"
 _NAMESPACE: Final = "metallb-system"
 
@@ -111,8 +112,14 @@ def _annotations(console: dict[str, Any], release: Release, deployments: list[Ob
 
 
 def _for_olm(deployment: Object) -> Object:
-    """A Deployment that takes its webhooks' certificate from OLM."""
+    """A Deployment that takes its webhooks' certificate from OLM, and its user from image or namespace.
+
+    OpenShift gives each namespace a range of users, and refuses pods that name one beyond it.
+    """
     made = copy.deepcopy(deployment)
+    security = made["spec"]["template"]["spec"].get("securityContext", {})
+    for name in _USERS:
+        security.pop(name, None)
     for container in made["spec"]["template"]["spec"]["containers"]:
         container["args"] = [*container.get("args", []), CERTIFICATES_BY_OLM]
     return made
