@@ -52,6 +52,7 @@ class Scene:
     lab: Lab
     family: int
     address: str
+    home: str = ""
     node: str = ""
     mac: str = ""
     pod: str = ""
@@ -69,6 +70,15 @@ class Scene:
         speakers = (each for each in pods if each["metadata"]["labels"].get("component") == "speaker")
         running = (each for each in speakers if not each["metadata"].get("deletionTimestamp"))
         self.pod = next(each["metadata"]["name"] for each in running if each["spec"]["nodeName"] == self.node)
+
+    async def at_home(self) -> None:
+        """Waits until the elected node announces again, and stays so: what was harmed before takes its time."""
+        async with asyncio.timeout(60):
+            same = 0
+            while same < 3:
+                await self.look()
+                same = same + 1 if self.node == self.home else 0
+                await asyncio.sleep(0.5)
 
     async def watch(self, seconds: float) -> LabProcess:
         """Asks every 10 ms who has the address."""
@@ -176,7 +186,7 @@ async def finish(process: LabProcess) -> str:
 async def play(scene: Scene, name: str) -> Round:
     """One round."""
     harm, mended = SCENARIOS[name]
-    await scene.look()
+    await scene.at_home()
     watching = await scene.watch(60)
     probing = await scene.probe(BEFORE_S + HARM_S)
     await asyncio.sleep(BEFORE_S)
@@ -214,6 +224,7 @@ async def prepare(lab: Lab, family: int) -> Scene:
         await asyncio.sleep(1.0)
         await scene.look()
         if scene.node.startswith("worker"):
+            scene.home = scene.node
             return scene
     raise RuntimeError("no address is announced by a worker")
 
