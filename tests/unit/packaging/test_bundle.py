@@ -222,3 +222,11 @@ def test_an_object_that_has_no_place_in_a_bundle_is_told(
 def test_labels_of_the_image_that_differ_are_told(manifests: list[Object]) -> None:
     found = rules.broken_in_bundle(manifests, bundle.labels() | {"more": "than the image says"}, bundle._dockerfile())
     assert found == ["bundle.Dockerfile: the label more differs from the annotation"]
+
+
+def test_openshifts_prometheus_may_find_the_metrics(manifests: list[Object]) -> None:
+    (role,) = [each for each in manifests if each["kind"] == "Role"]
+    (binding,) = [each for each in manifests if each["kind"] == "RoleBinding"]
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert [each["namespace"] for each in binding["subjects"]] == ["openshift-monitoring"]
