@@ -35,9 +35,11 @@ from metallb.api.core import (
     ServiceStatus,
 )
 from metallb.api.net import Address, Range, ServiceKey
+from metallb.api.v1beta1 import IPAddressPool, IPAddressPoolSpec, IPAddressPoolStatus
 from metallb.config.model import Config, Pool, ServiceAllocation
 from metallb.config.selectors import Requirement, Selector
 from metallb.config.terms import Terms
+from metallb.controller import remembered
 from metallb.controller.assignment import Assignment
 from metallb.controller.status import POOL_ANNOTATION, StatusChange, change_for
 
@@ -152,7 +154,7 @@ class Lives(RuleBasedStateMachine):
     )
     def begin(self, blocks: list[str], terms: Terms) -> None:
         self.pools = {"p": Pool("p", tuple(map(Range.parse, blocks)), terms=terms)}
-        self.take_over([])
+        self.take_over()
 
     # Users
 
@@ -387,16 +389,24 @@ class Lives(RuleBasedStateMachine):
                 self.arrive(key)
             del self.writes[key]
         self.cache = {key: self.api[key] for key in draw.sample(sorted(self.api), len(self.api))}
-        self.take_over(list(self.assignment.allocator.reservations))
+        shown = remembered.shown(self.assignment.allocator)
+        self.take_over()
+        statuses = [
+            IPAddressPool(
+                metadata=ObjectMeta(name=name),
+                spec=IPAddressPoolSpec(()),
+                status=IPAddressPoolStatus(0, 0, 0, 0, reservations),
+            )
+            for name, reservations in shown.items()
+        ]
+        remembered.restore(self.assignment.allocator, statuses, self.now)
 
-    def take_over(self, reservations: list[Reservation]) -> None:
+    def take_over(self) -> None:
         self.assignment = Assignment()
         self.lacking.clear()
         self.events.clear()
         self.line.clear()
         self.written_over.clear()
-        for each in reservations:
-            self.assignment.allocator.reservations.add(each)
         self.load()
 
     @rule(data=st.data(), order=ORDERS)
