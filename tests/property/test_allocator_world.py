@@ -248,8 +248,10 @@ class Lives(RuleBasedStateMachine):
                 self.delete_service(key, order)
             elif chance < 0.9:
                 self.make_service_again(key, order)
-            elif chance < 0.93:
+            elif chance < 0.95:
+                self.delete_service(key, 0)
                 self.another_leads(draw.getrandbits(32))
+                self.make_service_again(key, 0)
             else:
                 self.write_pool(draw_pool(draw), order)
             self.now += draw.choice([0, 0, 1, 15])
@@ -357,7 +359,9 @@ class Lives(RuleBasedStateMachine):
             return
         self.written_over.pop(key, None)
         held = {other: each.addresses for other, each in self.assignment.allocator.allocations.items() if other != key}
-        expected = self.remembered(service) if service is not None else self.expect_to_be_remembered(key)
+        expected = self.remembered(service) if service is not None else None
+        if service is None:
+            self.expect_to_be_remembered(key)
         outcome = self.assignment.decide(key, service, self.now)
         after = self.assignment.allocator.allocations
         assert held == {other: each.addresses for other, each in after.items() if other != key}, "it moved another"
