@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from kubelab.apiclient import ApiClient, ApiFailure, Resource
+from kubelab.lab import CommandError
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "metallb-system"
@@ -225,7 +226,7 @@ async def test_another_controller_takes_over_from_a_dead_one_and_moves_nothing(
         died = time.monotonic()
         await many.create()
         after = await many.some(60)
-        assert time.monotonic() - died < HANDOVER_S
+        assert time.monotonic() - died < HANDOVER_S + 3.0, "and a share for making 60 Services beside other labs"
         nothing_moved(before, {**after, **await first.addresses()})
     finally:
         await cluster.kubectl("scale", "-n", NAMESPACE, "deployment/controller", "--replicas=1")
@@ -468,7 +469,16 @@ async def test_an_operator_killed_while_it_applies_finishes_later(cluster: Any) 
 
         await cluster.until(applied, "the annotation", 40.0)
     finally:
-        await patch_metallb(cluster, {"controllerConfig": None})
+
+        async def taken_back() -> bool:
+            """The operator's webhook is away until its pod is back."""
+            try:
+                await patch_metallb(cluster, {"controllerConfig": None})
+            except CommandError:
+                return False
+            return True
+
+        await cluster.until(taken_back, "the operator's webhook", 40.0)
 
 
 async def test_an_interface_that_comes_later_answers_too(cluster: Any) -> None:

@@ -1,8 +1,8 @@
 """Labs for tests: one that a whole session shares, fresh ones for a single test, and proof that none leaves anything.
 
 Fixtures:
-- `lab`: a running lab, shared by all tests of a pytest process; under xdist all tests that use it run in one worker
-  (`--dist loadgroup`). A project changes it by a fixture `lab_cluster` or `lab_options` of its own.
+- `lab`: a running lab, shared by all tests of a pytest process: under xdist each worker has its own. A project changes
+  it by a fixture `lab_cluster` or `lab_options` of its own.
 - `fresh_lab`: `lab = await fresh_lab(cluster=..., options=...)` starts a lab for one test only.
 """
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from kubelab.traces import Traces
 
 Result = TypeVar("Result")
-
-GROUP = "lab"
-"""The xdist group of the tests that share a lab."""
 
 
 class FreshLab(Protocol):
@@ -117,16 +114,6 @@ def fresh_lab(lab_ledger: Ledger) -> Iterator[FreshLab]:
     for each in started:
         _outside_the_loop(each.down())
         lab_ledger.ended(each)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests that share a lab in one xdist worker."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        if "lab" in getattr(item, "fixturenames", ()) and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(GROUP))
 
 
 def _outside_the_loop(work: Coroutine[Any, Any, Result]) -> Result:
