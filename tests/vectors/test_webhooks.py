@@ -259,3 +259,9 @@ def test_peers_are_shown_in_both_versions_as_upstream_shows_them(backend: Backen
 
 def without_timers(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in spec.items() if name not in TIMERS}
+
+
+@pytest.mark.parametrize("reason", [*REFUSED_HERE, *ACCEPTED_HERE, *REFUSED_FOR_ITS_OWN_FAULT])
+def test_the_page_of_differences_tells_each_reason(reason: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "differences.md").read_text()
+    assert reason.partition(" (spec")[0] in page
