@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime as dt
 import json
@@ -252,6 +253,18 @@ async def test_applying_the_manifests_again_takes_no_trust_away(cluster: Any) ->
         assert "f:caBundle" in json.dumps(ours)
         assert "f:service" not in json.dumps(ours)
     assert (await secret(cluster))["data"] == held
+
+
+async def test_servers_that_are_replaced_one_by_one_drop_no_request(cluster: Any) -> None:
+    async with replicas(cluster, 2):
+        await cluster.kubectl("rollout", "restart", "-n", NAMESPACE, SERVER)
+        rollout = asyncio.create_task(cluster.kubectl("rollout", "status", "-n", NAMESPACE, SERVER, "--timeout=60s"))
+        tries = 0
+        while not rollout.done() or tries < 5:
+            code, _, err = await tried(cluster, pool("moving", "198.51.100.180/32"), "--dry-run=server")
+            assert code == 0, err
+            tries += 1
+        await rollout
 
 
 async def test_a_bundle_that_is_tampered_with_is_put_right(cluster: Any) -> None:

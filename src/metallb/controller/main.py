@@ -57,6 +57,9 @@ CONNECTIONS = WORKERS + 8
 RETRY_S = 1.0
 KEY_CHECK_S = 10.0
 
+DRAIN_S = 5.0
+"""How long a webhook server that is told to stop goes on to serve."""
+
 _log = logs.logger(op="startup")
 
 
@@ -108,6 +111,7 @@ async def main(settings: ControllerSettings) -> None:
             render = metrics.render if replica is None else replica.render
             group.create_task(serve_metrics(client, settings, render), name="metrics")
         if replica is None:
+            await wait_and_drain(webhooks)
             return
         replica.start(group)
         leadership = Leadership(
@@ -147,6 +151,17 @@ async def serve_metrics(client: KubeClient, settings: ControllerSettings, render
     folder = Path(settings.metrics_cert_dir) if settings.metrics_cert_dir else None
     async with MetricsServer(client, port=settings.port, render=render, tls=settings.tls, certificates=folder):
         await asyncio.Event().wait()
+
+
+async def wait_and_drain(webhooks: Webhooks | None) -> None:
+    """Waits to be cancelled, then serves on for a while: endpoints and proxies still send requests here."""
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        if webhooks is not None:
+            webhooks.drain()
+            await asyncio.sleep(DRAIN_S)
+        raise
 
 
 class Replica:

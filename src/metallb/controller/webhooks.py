@@ -211,6 +211,7 @@ class Webhooks:
         self._seen = seen
         self._metrics = metrics
         self._settled = asyncio.Event()
+        self._draining = False
         self._index = Index(settings.bgp_type, settings.namespace, lb_class=settings.lb_class, reads_secrets=True)
         live = Live(client, settings, seen)
         self._admission = Admission(
@@ -229,7 +230,14 @@ class Webhooks:
     @property
     def ready(self) -> bool:
         """Whether requests can be answered: the caches are complete, a trusted certificate is served."""
+        if self._draining:
+            return False
         return self._settled.is_set() and self._certificate.ready and self._server.listening.is_set()
+
+    def drain(self) -> None:
+        """Not ready any more, and answering all the same, until those who send requests know it."""
+        self._draining = True
+        self._server.drain()
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Follows the API and serves from now on."""

@@ -85,6 +85,7 @@ class WebhookServer(Server):
         self._limit = limit
         self._read_s = read_s
         self._room = room
+        self._draining = False
         self._current: ssl.SSLContext | None = None
         self._certified = asyncio.Event()
 
@@ -99,6 +100,10 @@ class WebhookServer(Server):
         load_chain(context, pair.chain.decode(), pair.key.decode())
         self._current = context
         self._certified.set()
+
+    def drain(self) -> None:
+        """From now on each answer is the last on its connection: the API server sends its next request elsewhere."""
+        self._draining = True
 
     async def run(self) -> NoReturn:
         """Serves from the first certificate on, until cancelled.
@@ -130,7 +135,10 @@ class WebhookServer(Server):
         body = bytearray()
         try:
             problem = await self._read(request, body)
-            return problem or await self._answer(answer, request.path, bytes(body))
+            response = problem or await self._answer(answer, request.path, bytes(body))
+            if self._draining:
+                response.force_close()
+            return response
         finally:
             self._room += _large(body)
 

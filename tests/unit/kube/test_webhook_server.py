@@ -189,6 +189,21 @@ async def test_a_certificate_with_another_kind_of_key_replaces_the_first(authori
         assert (await post(session, f"{url}/echo", ssl.create_default_context(cadata=certificate)))[0] == 200
 
 
+async def test_who_is_told_to_stop_still_answers_and_asks_for_other_connections(
+    authorities: tuple[Signer, Signer],
+) -> None:
+    server = server_of()
+    server.use(pair_of(authorities[0]))
+    tls = trusting(authorities[0])
+    async with running(server) as url, aiohttp.ClientSession() as session:
+        async with session.post(f"{url}/echo", data=b"1", ssl=tls, server_hostname=NAME) as response:
+            assert "Connection" not in response.headers
+        server.drain()
+        async with session.post(f"{url}/echo", data=b"2", ssl=tls, server_hostname=NAME) as response:
+            assert (response.status, await response.read()) == (200, b"2")
+            assert response.headers["Connection"] == "close"
+
+
 async def test_an_unusable_certificate_leaves_the_last(authorities: tuple[Signer, Signer]) -> None:
     good, other = pair_of(authorities[0]), pair_of(authorities[1])
     server = server_of()
