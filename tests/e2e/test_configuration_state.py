@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 NAMESPACE = "metallb-system"
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("configuration-state")]
 
 STATES = "configurationstates"
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "metallb-system"
 PREFIX = f"system:serviceaccount:{NAMESPACE}:"
 ACCOUNTS = ("manager-account", "controller", "speaker")
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("rights")]
 
 
 class Right(NamedTuple):
@@ -94,6 +97,25 @@ UNUSED: dict[str, dict[str, str]] = {
     },
 }
 """By account, what is used only at times: a verb, a resource, or both, with the time."""
+
+
+@pytest.fixture(scope="module")
+def alone(lab_ledger: Any, install: Callable[..., Any]) -> Iterator[Any]:
+    """A lab for this module: an API server that is killed, as others' tests do, forgets who asked for what."""
+
+    def apart(work: Any) -> Any:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, work).result()
+
+    lab = apart(lab_ledger.start(None, None))
+    yield install(lab)
+    apart(lab.down())
+    lab_ledger.ended(lab)
+
+
+@pytest.fixture
+def cluster(alone: Any) -> Any:
+    return alone
 
 
 @pytest.fixture
