@@ -161,7 +161,9 @@ async def test_an_image_that_is_swapped_works_with_the_rights_that_it_finds(upst
 
     done = await cluster.lab.kubectl("apply", "-f", "-", stdin=OVERLAPPING, check=False)
     assert f"of IPAddressPool {NAMESPACE}/first" in done.stderr
-    log = await cluster.kubectl("logs", "-n", NAMESPACE, "deployment/metallb-operator-webhook-server")
+    servers = await cluster.items("pods", NAMESPACE, "-l", "component=webhook-server")
+    (server,) = (each["metadata"] for each in servers if "deletionTimestamp" not in each["metadata"])
+    log = await cluster.kubectl("logs", "-n", NAMESPACE, server["name"])
     assert log.count("watch is not allowed") == 1, "of nodes"
     assert '"level":"error"' not in log
 

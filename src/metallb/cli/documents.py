@@ -24,6 +24,9 @@ from metallb.cli import plain
 FieldPath = tuple[str | int, ...]
 """Where a value stands: keys and positions."""
 
+_YAML_BREAKS: Final = re.compile("[\x85\u2028\u2029]")
+"""Line breaks in YAML 1.1, and in JSON not."""
+
 SUFFIXES: Final = (".json", ".yaml", ".yml")
 """Files of a folder that are read."""
 
@@ -139,6 +142,11 @@ def read_text(file: str, text: str) -> list[Document]:
     Raises:
         UnreadableError: it is no YAML or JSON, or a list of objects without a list.
     """
+    if _YAML_BREAKS.search(text) and text.lstrip().startswith("{"):
+        # Within a JSON text they are characters like others; kubectl, too, looks whether it is JSON first.
+        found = _read_json(file, text)
+        if found is not None:
+            return [member for document in found for member in _members(document)]
     try:
         found = list(_read_yaml(file, text))
     except UnreadableError:

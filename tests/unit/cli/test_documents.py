@@ -155,6 +155,12 @@ def test_what_is_written_as_json_is_read_as_it_was(value: Any) -> None:
     assert [each.value for each in read_text("f", json.dumps(written, ensure_ascii=False, indent=1))] == [written]
 
 
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029"])
+def test_line_breaks_of_yaml_are_characters_in_json(character: str) -> None:
+    text = json.dumps({"value": f"a{character}b"}, ensure_ascii=False)
+    assert [each.value for each in read_text("f", text)] == [{"value": f"a{character}b"}]
+
+
 @given(st.text(st.sampled_from("ab:-[]{}&*!<?|>'\"#%@`,\n \t0.e_x~"), max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
