@@ -27,7 +27,8 @@ from metallb.api.core import (
 from metallb.api.core import Service as ServiceModel
 
 # A busy machine is no failure: how fast something is stands in bench/.
-hypothesis.settings.register_profile("metallb", deadline=None)
+# A pipeline judges a change, not chance: it draws what it drew before. Everybody else draws anew.
+hypothesis.settings.register_profile("metallb", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("metallb")
 
 ServiceFactory = Callable[..., ServiceModel]
