@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,15 @@ def installed(lab: Lab, install: Callable[[Lab], Cluster]) -> Cluster:
     return install(lab)
 
 
+@pytest.fixture(scope="module")
+def own_cluster(lab_ledger: Any, install: Callable[[Lab], Cluster]) -> Iterator[Cluster]:
+    """A lab with MetalLB for one module only."""
+    lab = apart(lab_ledger.start(None, None))
+    yield install(lab)
+    apart(lab.down())
+    lab_ledger.ended(lab)
+
+
 @pytest.fixture
 def cluster(installed: Cluster) -> Cluster:
     """The same, once what the test before has stirred up has come to rest."""
@@ -174,10 +183,10 @@ def cluster(installed: Cluster) -> Cluster:
     return installed
 
 
-def apart(work: Coroutine[Any, Any, None]) -> None:
+def apart(work: Coroutine[Any, Any, Any]) -> Any:
     """Runs a fixture's work on an event loop of its own: the tests' is not there yet."""
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, work).result()
+        return thread.submit(asyncio.run, work).result()
 
 
 async def prepare(cluster: Cluster) -> None:

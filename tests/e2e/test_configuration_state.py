@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -48,19 +48,11 @@ PASSWORD = {
 
 
 @pytest.fixture(scope="module")
-def alone(lab_ledger: Any, install: Callable[..., Any]) -> Iterator[Any]:
-    """A lab for this module, in which nothing checks what is written."""
-
-    def apart(work: Any) -> Any:
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(asyncio.run, work).result()
-
-    lab = apart(lab_ledger.start(None, None))
-    made = install(lab)
-    apart(made.kubectl("delete", "validatingwebhookconfigurations", "--all"))
-    yield made
-    apart(lab.down())
-    lab_ledger.ended(lab)
+def alone(own_cluster: Any) -> Any:
+    """In this module's lab nothing checks what is written."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, own_cluster.kubectl("delete", "validatingwebhookconfigurations", "--all")).result()
+    return own_cluster
 
 
 @pytest.fixture

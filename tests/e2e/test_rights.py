@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,23 +96,10 @@ UNUSED: dict[str, dict[str, str]] = {
 """By account, what is used only at times: a verb, a resource, or both, with the time."""
 
 
-@pytest.fixture(scope="module")
-def alone(lab_ledger: Any, install: Callable[..., Any]) -> Iterator[Any]:
-    """A lab for this module: an API server that is killed, as others' tests do, forgets who asked for what."""
-
-    def apart(work: Any) -> Any:
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(asyncio.run, work).result()
-
-    lab = apart(lab_ledger.start(None, None))
-    yield install(lab)
-    apart(lab.down())
-    lab_ledger.ended(lab)
-
-
 @pytest.fixture
-def cluster(alone: Any) -> Any:
-    return alone
+def cluster(own_cluster: Any) -> Any:
+    """An API server that is killed, as others' tests do, forgets who asked for what."""
+    return own_cluster
 
 
 @pytest.fixture
