@@ -77,14 +77,23 @@ async def test_after_deletions_and_edits_at_random_all_is_as_it_was_and_nothing_
         await disturb(cluster, draw)
         disturbed += 1
 
+    found: dict[str, str] = {}
+
     async def is_restored() -> bool:
         try:
             after = await specs(cluster)
-        except Exception:  # noqa: BLE001  # one is just being made again
+        except Exception as error:  # noqa: BLE001  # one is just being made again
+            found["error"] = str(error)
             return False
-        return {name: without_theirs(each) for name, each in after.items()} == before
+        found.clear()
+        found.update({name: without_theirs(each) for name, each in after.items()})
+        return found == before
 
-    await cluster.until(is_restored, "everything as it was", 30.0)
+    try:
+        await cluster.until(is_restored, "everything as it was", 30.0)
+    finally:
+        differing = {name: (before.get(name), each) for name, each in found.items() if each != before.get(name)}
+        assert not differing, differing
     await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=90s")
     count = await written(cluster)
     assert count - first < 20 * disturbed, "a storm of writes"
