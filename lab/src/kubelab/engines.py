@@ -165,6 +165,7 @@ def _prepare_control_plane(site: Site, authority: pki.Authority) -> None:
             "advertise": str(advertised),
             "advertise_port": API_PORT,
             "journal": str(layout.directory / "apiserver.journal"),
+            "audit_log": str(layout.log("audit")),
         },
     )
     admin = authority.issue(pki.Subject("kubernetes-admin", (pki.ADMINISTRATORS,)))

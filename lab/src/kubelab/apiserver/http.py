@@ -134,7 +134,7 @@ def _request(raw: web.BaseRequest, body: bytes) -> Request:
             headers[lower] = value
     url = raw.rel_url
     query = Query.parse(url.raw_query_string)
-    return Request(raw.method, url.path, query, headers, lists, body, _certificate(raw))
+    return Request(raw.method, url.path, query, headers, lists, body, _certificate(raw), raw.remote or "")
 
 
 def _certificate(raw: web.BaseRequest) -> User | None:

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import uvloop
 
+from kubelab.apiserver.audit_log import AuditLog
 from kubelab.apiserver.cel.evaluator import RuleEvaluator
 from kubelab.apiserver.http import Credentials, Shell, inherited, listen
 from kubelab.apiserver.journal import Journal
@@ -63,6 +64,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """File to log to; standard error if empty."""
     journal: str = ""
     """File that keeps the objects over a restart; they are in memory only if empty."""
+    audit_log: str = ""
+    """File that each request is told in; none if empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ async def serve(config: Config, stop: asyncio.Event, ready: Callable[[], None] |
                 rules=RuleEvaluator(),
                 webhooks=webhooks,
                 journal=Journal(Path(config.journal)) if config.journal else None,
+                audit_log=AuditLog(Path(config.audit_log)).note if config.audit_log else None,
             )
         )
         credentials = Credentials(Path(files.ca), Path(files.cert), Path(files.key))

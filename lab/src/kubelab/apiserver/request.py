@@ -56,7 +56,8 @@ class Query:
 class Request:
     """One HTTP request. `path` is decoded, header names are lower case.
 
-    `certificate` is the identity of a verified client certificate (CN and O), None without one.
+    `certificate` is the identity of a verified client certificate (CN and O), None without one; `peer` is the address
+    that it came from.
     """
 
     method: str
@@ -66,6 +67,7 @@ class Request:
     header_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     body: bytes = b""
     certificate: User | None = None
+    peer: str = ""
 
     @classmethod
     def to(
@@ -92,11 +94,12 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One HTTP answer; a stream's chunks are sent as they come."""
+    """One HTTP answer; a stream's chunks are sent as they come. `created` names the object that was made."""
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | AsyncIterator[bytes] = b""
+    created: str = ""
 
     def header(self, name: str) -> str:
         """The first value of a header, or nothing."""

@@ -12,6 +12,7 @@ from inspect import isawaitable
 from typing import Final
 
 from kubelab.apiserver import answers, bootstrap, builtin, crd_rules, plain, watch
+from kubelab.apiserver.audit_log import Noter, Trace
 from kubelab.apiserver.authentication import authenticate, impersonate
 from kubelab.apiserver.authorization import authorize
 from kubelab.apiserver.crd import CRDS
@@ -79,6 +80,7 @@ class Options:
     ring: int = RING
     journal: Journal | None = None
     """Keeps the objects for the next server; without one they go with this."""
+    audit_log: Noter | None = None
 
 
 class Server:
@@ -105,6 +107,7 @@ class Server:
         )
         self._definitions = Definitions(self.state)
         self._journal = given.journal
+        self._audit_log = given.audit_log
         restored = self._journal is not None and self._journal.restore(self.state.storage)
         self.state.storage.observer = self._observe
         self._plain = plain.Pages(self.state, Documents(self.state))
@@ -117,8 +120,9 @@ class Server:
     async def handle(self, request: Request) -> Response:
         """The answer to a request; every error becomes one."""
         warnings: list[str] = []
+        trace = Trace(self.state.now_micro())
         try:
-            response = await self._answer(request, warnings)
+            response = await self._answer(request, warnings, trace)
         except ApiError as error:
             response = answers.failure(error, request.header("accept"), warnings)
         except Exception:  # noqa: BLE001  # logged with its trace below
@@ -127,7 +131,10 @@ class Server:
             failed = ApiError(500, "InternalError", "Internal error occurred: see the log of the API server")
             response = answers.failure(failed, request.header("accept"), warnings)
         self._react()
-        response.headers.append(("Audit-Id", str(uuid.UUID(int=self.state.draw(1 << 128), version=4))))
+        identifier = str(uuid.UUID(int=self.state.draw(1 << 128), version=4))
+        response.headers.append(("Audit-Id", identifier))
+        if self._audit_log is not None:
+            self._audit_log(identifier, request, trace, response, self.state.now_micro())
         return response
 
     def _observe(self, resource: GroupResource, event: Event) -> None:
@@ -140,10 +147,11 @@ class Server:
         while self.state.reactions:
             self.state.reactions.pop(0)()
 
-    async def _answer(self, request: Request, warnings: list[str]) -> Response:
-        user = authenticate(self.state, request)
-        user = impersonate(self.state, request, user)
-        info = describe(request)
+    async def _answer(self, request: Request, warnings: list[str], trace: Trace) -> Response:
+        info = trace.info = describe(request)
+        itself = trace.user = authenticate(self.state, request)
+        user = impersonate(self.state, request, itself)
+        trace.impersonated = user if user is not itself else None
         authorize(self.state, user, info)
         if not info.is_resource:
             return await self._plain.answer(request)

@@ -1,6 +1,7 @@
 """An API server by itself, for tests and for developers: `python -m kubelab.apiserver.standalone --dir DIR`.
 
-Makes certificates, serves on a free loopback port, writes DIR/kubeconfig and prints `ready`.
+Makes certificates, serves on a free loopback port, writes DIR/kubeconfig and prints `ready`. DIR/audit.log tells each
+request.
 """
 
 from __future__ import annotations
@@ -45,7 +46,13 @@ def prepare(folder: Path, descriptor: int, port: int) -> Config:
     certificates = Certificates(
         str(ca), str(server.cert), str(server.key), str(account_key), str(client.cert), str(client.key), str(ca)
     )
-    return Config(certificates, listen_fds=(descriptor,), advertise=_LOOPBACK, advertise_port=port)
+    return Config(
+        certificates,
+        listen_fds=(descriptor,),
+        advertise=_LOOPBACK,
+        advertise_port=port,
+        audit_log=str(folder / "audit.log"),
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

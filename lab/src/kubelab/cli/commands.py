@@ -179,7 +179,8 @@ def shell(where: str, name: str) -> None:
 def logs(process: str, follow: bool, name: str) -> None:  # noqa: FBT001  # click passes flags by name
     """Print a process's or pod's log.
 
-    PROCESS is init, apiserver, controllers, olm, agent/NODE or pod/NAMESPACE/NAME[/CONTAINER].
+    PROCESS is init, apiserver, controllers, olm, agent/NODE or pod/NAMESPACE/NAME[/CONTAINER], or audit: who asked the
+    API server for what.
 
     The logs of a dead lab can be read until `lab down`.
     """

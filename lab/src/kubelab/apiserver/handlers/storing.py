@@ -61,7 +61,9 @@ async def create(call: Call) -> Response:
         ApiError: 400, 403, 404, 409, 415 or 422.
     """
     written = await admitting.create(call, read_object(call))
-    return answer(call, written.stored, 201)
+    response = answer(call, written.stored, 201)
+    response.created = written.stored.obj["metadata"]["name"]
+    return response
 
 
 async def replace(call: Call) -> Response:
