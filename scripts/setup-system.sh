@@ -9,7 +9,7 @@ die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 # command -> Debian package that brings it
 declare -A needs=(
   [ip]=iproute2 [nft]=nftables [bwrap]=bubblewrap [setpriv]=util-linux [nsenter]=util-linux
-  [curl]=curl [ping]=iputils-ping [ss]=iproute2
+  [curl]=curl [ping]=iputils-ping [ss]=iproute2 [faketime]=faketime
 )
 missing=()
 for command in "${!needs[@]}"; do

@@ -6,10 +6,7 @@ Any server will do, embedded or real (API concepts: kubernetes.io/docs/reference
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import ssl
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
@@ -136,7 +133,7 @@ class ApiClient:
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
-            limit=0, ssl=_ssl_context(self.connection), socket_factory=_socket, keepalive_timeout=60
+            limit=0, ssl=kubeconfig.tls(self.connection) or True, socket_factory=_socket, keepalive_timeout=60
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -348,29 +345,6 @@ def _socket(info: tuple[Any, ...]) -> socket.socket:
     for option, value in _KEEPALIVE.items():
         made.setsockopt(socket.IPPROTO_TCP, option, value)
     return made
-
-
-def _ssl_context(connection: Connection) -> ssl.SSLContext | bool:
-    if not connection.server.startswith("https:"):
-        return True
-    context = ssl.create_default_context(cadata=connection.ca.decode() if connection.ca else None)
-    if connection.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if connection.cert and connection.key:
-        _load_chain(context, connection.cert, connection.key)
-    return context
-
-
-def _load_chain(context: ssl.SSLContext, cert: bytes, key: bytes) -> None:
-    """Load a client certificate from memory: the ssl module reads files only, so one exists for a moment."""
-    handle, name = tempfile.mkstemp(prefix="kubelab-", suffix=".pem")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(cert.rstrip() + b"\n" + key)
-        context.load_cert_chain(name)
-    finally:
-        Path(name).unlink()
 
 
 def _name(obj: Object) -> str:

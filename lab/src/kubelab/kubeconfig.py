@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
+import ssl
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +94,30 @@ def parse(document: Json, source: Path) -> Connection:
         insecure=bool(cluster.get("insecure-skip-tls-verify")),
         namespace=str(context.get("namespace") or "default"),
     )
+
+
+def tls(connection: Connection) -> ssl.SSLContext | None:
+    """How to speak TLS with the server; None where it speaks none."""
+    if not connection.server.startswith("https:"):
+        return None
+    context = ssl.create_default_context(cadata=connection.ca.decode() if connection.ca else None)
+    if connection.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if connection.cert and connection.key:
+        _load_chain(context, connection.cert, connection.key)
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, cert: bytes, key: bytes) -> None:
+    """Load a client certificate from memory: the ssl module reads files only, so one exists for a moment."""
+    handle, name = tempfile.mkstemp(prefix="kubelab-", suffix=".pem")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(cert.rstrip() + b"\n" + key)
+        context.load_cert_chain(name)
+    finally:
+        Path(name).unlink()
 
 
 @dataclass(frozen=True, slots=True)

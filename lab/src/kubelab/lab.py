@@ -18,8 +18,10 @@ import textwrap
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from kubelab import faults, launch, places, preflight, processes, state
+from kubelab import apifaults, faults, launch, places, podfaults, preflight, processes, state
+from kubelab.apiserver.injected import Injected
 from kubelab.cluster import Cluster, Plan, parse, plan
 from kubelab.faults import Direction, Fault, Scene
 from kubelab.launch import Options
@@ -365,9 +367,26 @@ class Lab:
             self.resume(target)
             await asyncio.sleep(runs_s)
 
+    def out_of_memory(self, target: str) -> list[Process]:
+        """See `kubelab.podfaults.out_of_memory`."""
+        return podfaults.out_of_memory(self.scene, target)
+
+    def skew_clock(self, target: str, offset_s: float) -> list[Process]:
+        """See `kubelab.podfaults.skew_clock`."""
+        return podfaults.skew_clock(self.scene, target, offset_s)
+
+    def api_fault(self, injected: Injected | None) -> None:
+        """See `kubelab.apifaults.put`."""
+        apifaults.put(self.scene, injected)
+
+    def end_watches(self, how: Literal["close", "compact"] = "close") -> None:
+        """See `kubelab.apifaults.end_watches`."""
+        apifaults.end_watches(self.scene, how)
+
     def faults(self) -> list[Fault]:
-        """See `kubelab.faults.in_force`."""
-        return faults.in_force(self.scene)
+        """All faults that are in force: see `kubelab.faults`, `apifaults` and `podfaults`."""
+        scene = self.scene
+        return [*faults.in_force(scene), *podfaults.in_force(scene), *apifaults.in_force(scene)]
 
     @property
     def scene(self) -> Scene:

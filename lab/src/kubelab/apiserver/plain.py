@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from kubelab.apiserver import answers, discovery
+import msgspec
+
+from kubelab.apiserver import answers, discovery, injected
 from kubelab.apiserver.audit import PATH
 from kubelab.apiserver.documents import Documents
 from kubelab.apiserver.negotiation import Form, negotiate
@@ -12,6 +14,10 @@ from kubelab.apiserver.request import Request, Response
 from kubelab.apiserver.state import State
 from kubelab.objects import Object
 
+CLOSE = "/debug/watches/close"
+"""Where a POST ends all watches."""
+COMPACT = "/debug/watches/compact"
+"""Where a POST does that, and has the past forgotten: who resumes gets 410."""
 _GROUP_PARTS = 2
 _VERSION_PARTS = 3
 
@@ -37,10 +43,31 @@ class Pages:
             return self._openapi(request, rest)
         if path in {"/api", "/apis"}:
             return self._roots(request, core=path == "/api")
+        if request.method != "GET" and path.startswith(injected.UNHARMED):
+            return self._harm(request, path)
         document = self._document(path)
         if document is None:
             return answers.text(404, "404 page not found\n")
         return answers.respond_value(200, document, negotiate(request.header("accept"), views=False))
+
+    def _harm(self, request: Request, path: str) -> Response:
+        """What faults are asked for.
+
+        Raises:
+            ApiError: 400, there is no such fault.
+        """
+        state = self._state
+        if path == injected.PATH and request.method == "PUT":
+            state.faults.put(injected.decode(request.body))
+        elif path in {CLOSE, COMPACT} and request.method == "POST":
+            if path == COMPACT:
+                state.storage.forget()
+            state.faults.closings += 1
+        else:
+            return answers.text(404, "404 page not found\n")
+        for _, table in state.storage.tables():
+            table.wake()
+        return answers.respond_value(200, {"fault": msgspec.to_builtins(state.faults.injected)}, Form())
 
     def _openapi(self, request: Request, rest: str) -> Response:
         version, _, path = rest.partition("/")
@@ -67,6 +94,7 @@ class Pages:
             "/": lambda: discovery.paths(registry),
             "/version": lambda: discovery.VERSION,
             PATH: self._state.audit.document,
+            injected.PATH: lambda: {"fault": msgspec.to_builtins(self._state.faults.injected)},
             "/openid/v1/jwks": self._keys,
             "/.well-known/openid-configuration": self._issuer,
         }

@@ -152,6 +152,7 @@ class Server:
         itself = trace.user = authenticate(self.state, request)
         user = impersonate(self.state, request, itself)
         trace.impersonated = user if user is not itself else None
+        await self.state.faults.meet(user.name, info)
         authorize(self.state, user, info)
         if not info.is_resource:
             return await self._plain.answer(request)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from kubelab.apiserver import conversion
 from kubelab.apiserver.audit import Audit
 from kubelab.apiserver.builtin.rbac import TABLES, Policy
+from kubelab.apiserver.injected import Faults
 from kubelab.apiserver.negotiation import Form
 from kubelab.apiserver.request import Request, RequestInfo, Response, User
 from kubelab.apiserver.resources import Context, Registry, ResourceInfo, Settings, Strategy
@@ -65,8 +66,13 @@ class State:
     shared: dict[str, Any] = field(default_factory=dict)
     reactions: list[Callable[[], None]] = field(default_factory=list)
     """What is to be done once the answer to the request that caused it is made."""
+    faults: Faults = field(init=False)
     _policy: tuple[int, Policy] | None = None
     _hooks: tuple[int, Hooks] = (0, Hooks())
+
+    def __post_init__(self) -> None:
+        """No fault is in force."""
+        self.faults = Faults(self.draw)
 
     def now(self) -> str:
         """Wall time as objects store it, in whole seconds."""

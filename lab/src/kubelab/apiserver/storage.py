@@ -133,6 +133,10 @@ class Table:
         self.appended += 1
         if len(self.events) > self._ring:
             self.expired = self.events.popleft().revision
+        self.wake()
+
+    def wake(self) -> None:
+        """Have all that watch look again."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 

@@ -122,6 +122,8 @@ class _Stream:
         """All that is sent, until the time is up or the past is lost."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.options.timeout_s
+        closings = self.call.state.faults.closings
+        await self._may_speak(closings)
         try:
             initial = await converting.shown(self.call, self.options.initial)
         except ApiError as error:
@@ -131,7 +133,7 @@ class _Stream:
             yield part
         position = self.options.position
         bookmark = self._next_bookmark(loop.time(), deadline)
-        while True:
+        while await self._may_speak(closings):
             changed = self.table.changed
             events = self.table.since(position)
             if events is None:
@@ -153,6 +155,12 @@ class _Stream:
                     return
                 yield self._bookmark()
                 bookmark = self._next_bookmark(loop.time(), deadline)
+
+    async def _may_speak(self, closings: int) -> bool:
+        """Wait until no fault keeps the watch quiet; whether none has ended it meanwhile."""
+        faults = self.call.state.faults
+        await faults.speak(self.call.user.name, self.call.info)
+        return faults.closings == closings
 
     def _next_bookmark(self, now: float, deadline: float) -> float:
         if not self.options.bookmarks:

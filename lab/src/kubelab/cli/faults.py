@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal, get_args
 
 import click
+import msgspec
 
-from kubelab import report
+from kubelab import apifaults, report
+from kubelab.apiserver.injected import Answer, Injected
 from kubelab.cli.conventions import (
     emit,
     emit_processes,
@@ -142,6 +145,94 @@ def reset(machine: str, port: int, name: str, output: str) -> None:
     """Reset a machine's TCP connections from or to PORT."""
     count = Lab.attach(name).reset(machine, port)
     emit(output, {"reset": count}, [f"{count} connections of {machine} are reset"])
+
+
+@fault.command("oom")
+@click.argument("target")
+@name_option
+@output_option
+@explained
+def out_of_memory(target: str, name: str, output: str) -> None:
+    """Kill a pod's containers for want of memory.
+
+    TARGET is pod/NAMESPACE/NAME[/CONTAINER]. They end with OOMKilled.
+    """
+    emit_processes(output, "killed", Lab.attach(name).out_of_memory(target))
+
+
+@fault.command(epilog=examples("lab fault clock pod/metallb-system/controller-0 -3600"))
+@click.argument("target")
+@click.argument("seconds", type=float)
+@name_option
+@output_option
+@explained
+def clock(target: str, seconds: float, name: str, output: str) -> None:
+    """Have a pod see a wall clock that is wrong.
+
+    TARGET is pod/NAMESPACE/NAME. Its containers are killed and start with a clock that is SECONDS ahead; 0 ends it.
+    """
+    killed = Lab.attach(name).skew_clock(target, seconds)
+    emit(output, {"clock": target, "seconds": seconds, "killed": len(killed)}, [f"{target}: clock {seconds:+g} s"])
+
+
+@fault.command(
+    epilog=examples(
+        "lab fault api 429 --share 30% --retry-after 2",
+        "lab fault api 500 --user system:serviceaccount:metallb-system: --verb update --verb patch",
+        "lab fault api silence",
+        "lab fault api off",
+    )
+)
+@click.argument("answer", type=click.Choice([*get_args(Answer), "off"]))
+@click.option("--share", default="100%", show_default=True, help="Of the requests, drawn one by one; 30% or 0.3.")
+@click.option("--user", default="", help="Only requests of users whose name starts like this; of all by default.")
+@click.option("--verb", "verbs", multiple=True, help="Only this verb of the API, such as update; may be repeated.")
+@click.option("--resource", "resources", multiple=True, help="Only this, such as services/status; may be repeated.")
+@click.option("--retry-after", type=click.IntRange(0), default=1, show_default=True, help="Seconds, with 429 and 503.")
+@name_option
+@output_option
+@explained
+def api(
+    answer: str,
+    share: str,
+    user: str,
+    verbs: tuple[str, ...],
+    resources: tuple[str, ...],
+    retry_after: int,
+    name: str,
+    output: str,
+) -> None:
+    """Have the API server answer wrongly.
+
+    ANSWER is an HTTP status, silence (no answer until the fault ends), quiet-watches (watches stay open and tell
+    nothing) or off. It replaces what was in force.
+    """
+    given = {
+        "answer": answer,
+        "share": parse_share(share),
+        "user": user,
+        "verbs": verbs,
+        "resources": resources,
+        "retryAfterSeconds": retry_after,
+    }
+    injected = None if answer == "off" else msgspec.convert(given, Injected)
+    Lab.attach(name).api_fault(injected)
+    told = "the API answers rightly" if injected is None else f"the API: {apifaults.describe(injected)}"
+    emit(output, {"fault": msgspec.to_builtins(injected)}, [told])
+
+
+@fault.command()
+@click.argument("how", type=click.Choice(["close", "compact"]))
+@name_option
+@output_option
+@explained
+def watches(how: Literal["close", "compact"], name: str, output: str) -> None:
+    """End all watches.
+
+    HOW is close, or compact: then whoever resumes is told that the past is gone (410) and has to list again.
+    """
+    Lab.attach(name).end_watches(how)
+    emit(output, {"watches": how}, ["all watches have ended"])
 
 
 @fault.command("list")

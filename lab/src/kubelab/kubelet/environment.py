@@ -11,6 +11,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 from kubelab.kubelet.podspec import Container, EnvVar, FieldRef, Pod, Ref
@@ -106,6 +107,15 @@ def environment(pod: Pod, container: Container, place: Place, lookup: Lookup) ->
         if value is not None:
             values[entry.name] = value
     return values
+
+
+def wrong_clock(file: Path) -> dict[str, str]:
+    """The variables by which libfaketime makes a program's wall clock wrong; none where the file is not there."""
+    try:
+        library, _, offset = file.read_text(encoding="ascii").partition("\n")
+    except OSError:
+        return {}
+    return {"LD_PRELOAD": library, "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
 
 
 def data_of(kind: str, obj: Object | None) -> dict[str, bytes]:

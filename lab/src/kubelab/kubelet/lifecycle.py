@@ -57,6 +57,7 @@ class Exited(NamedTuple):
     code: int
     message: str
     finished_at: float
+    out_of_memory: bool = False
 
 
 class Probed(NamedTuple):
@@ -289,7 +290,9 @@ class PodMachine:
             return
         begun = state.run.started
         state.before = state.ended
-        state.ended = Ended(state.run.container_id, event.code, event.message, begun.wall, event.finished_at)
+        state.ended = Ended(
+            state.run.container_id, event.code, event.message, begun.wall, event.finished_at, event.out_of_memory
+        )
         state.stage, state.run, state.probes, state.waiting = "ended", None, {}, Waiting("")
         state.stopping, state.killed, state.kill_at = False, False, None
         if not self._restarts(state):

@@ -61,6 +61,15 @@ class PodFiles:
         """The files of one life of a container, without their suffix: `.log`, `.out`, `.status`."""
         return self.folder / container / f"{attempt}.x"
 
+    def out_of_memory(self, container: str) -> Path:
+        """Who kills the container for want of memory leaves the pid of its program there before."""
+        return self.folder / f"{container}.oom"
+
+    @property
+    def clock(self) -> Path:
+        """By how much the pod's wall clock is to be wrong: the library that does it, and seconds; mostly not there."""
+        return self.folder / "clock"
+
     def message(self, container: str) -> Path:
         """The container's termination message."""
         return self.folder / container / "termination-message"

@@ -36,11 +36,12 @@ class Ended:
     message: str
     started_at: float
     finished_at: float
+    out_of_memory: bool = False
 
     @property
     def reason(self) -> str:
         """As the kubelet names it."""
-        return "Error" if self.code else "Completed"
+        return "OOMKilled" if self.out_of_memory else "Error" if self.code else "Completed"
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from kubelab.kubelet import podnetwork, sandbox
 from kubelab.kubelet.addresses import AddressesError, PodAddresses
 from kubelab.kubelet.config import AgentConfig
 from kubelab.kubelet.containers import Workplace
-from kubelab.kubelet.environment import MissingError, Place, environment, expand, references
+from kubelab.kubelet.environment import MissingError, Place, environment, expand, references, wrong_clock
 from kubelab.kubelet.events import EventRecorder
 from kubelab.kubelet.images import ImageMap
 from kubelab.kubelet.lifecycle import (
@@ -337,6 +337,7 @@ class PodWorker:
             values = environment(pod, container, self._place, self._lookup)
             place.prepare(container, start.attempt)
             argv = [expand(word, values) for word in start.argv]
+            values |= wrong_clock(self.files.clock)
             life = await Life.start(
                 lambda channels: place.command(container, argv, values, channels),
                 self.files.life(name, start.attempt),
@@ -360,7 +361,17 @@ class PodWorker:
             del self._lives[name]
         container = self.machine.pod.container(name)
         message = "" if container is None else self._message(container.name, code)
-        self._feed(Exited(name, code, message, time.time()))
+        self._feed(Exited(name, code, message, time.time(), self._ran_out_of_memory(name, life)))
+
+    def _ran_out_of_memory(self, name: str, life: Life) -> bool:
+        """Whether who killed it said so; that is forgotten with the telling."""
+        word = self.files.out_of_memory(name)
+        try:
+            pid = int(word.read_text(encoding="ascii"))
+            word.unlink()
+        except (OSError, ValueError):
+            return False
+        return pid == life.handles.program.pid
 
     def _message(self, name: str, code: int) -> str:
         container = self.machine.pod.container(name)

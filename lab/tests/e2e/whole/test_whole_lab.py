@@ -10,8 +10,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from kubelab import traces
+from kubelab.apiserver.injected import Injected
 from kubelab.cluster import Cluster
-from kubelab.lab import Lab
+from kubelab.faults import FaultError
+from kubelab.lab import CommandError, Lab
+from kubelab.places import PlaceError
 from kubelab.pytest_plugin import FreshLab
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("whole")]
@@ -185,3 +188,53 @@ async def test_down_leaves_nothing_whichever_process_was_killed(fresh_lab: Fresh
     async with asyncio.timeout(10):
         await lab.down()
     assert traces.left(remains) == []
+
+
+async def test_a_container_that_runs_out_of_memory_says_so_and_is_started_again(
+    web: Lab, eventually: Eventually
+) -> None:
+    pod = (await pods(web))[0]
+    path = "jsonpath={.status.containerStatuses[0].lastState.terminated.reason} {.status.containerStatuses[0].ready}"
+    web.out_of_memory(f"pod/default/{pod['name']}/main")
+
+    async def told() -> bool:
+        return (await web.kubectl("get", "pod", pod["name"], "-o", path)).stdout == "OOMKilled true"
+
+    await eventually(told)
+    web.kill(f"pod/default/{pod['name']}/main")
+
+    async def forgotten() -> bool:
+        return (await web.kubectl("get", "pod", pod["name"], "-o", path)).stdout.startswith("Error")
+
+    await eventually(forgotten)
+
+
+async def test_a_pods_clock_can_be_wrong(web: Lab, eventually: Eventually) -> None:
+    where = f"pod/default/{(await pods(web))[1]['name']}"
+
+    async def is_ahead_by(hours: float) -> bool:
+        try:
+            seen = int((await web.run(where, ["date", "+%s"])).stdout)
+        except (PlaceError, CommandError):  # it is just being started again
+            return False
+        return abs(seen - time.time() - hours * 3600) < 60
+
+    with pytest.raises(FaultError, match="name the pod"):
+        web.skew_clock(f"{where}/main", 60)
+    web.skew_clock(where, -7200)
+    assert [(each.kind, each.target, each.detail) for each in web.faults()] == [("clock", where, "-7200 s")]
+    await eventually(lambda: is_ahead_by(-2))
+    web.skew_clock(where, 0)
+    assert web.faults() == []
+
+
+async def test_the_api_server_refuses_what_it_is_told_to_and_goes_on_afterwards(web: Lab) -> None:
+    web.api_fault(Injected("429", resources=("configmaps",), verbs=("list",)))
+    assert [(each.kind, each.detail) for each in web.faults()] == [("api", "answers 429 verbs list on configmaps")]
+    assert (await web.kubectl("get", "pods", check=False)).code == 0
+    refused = await web.kubectl("get", "configmaps", check=False)
+    assert refused.code != 0
+    assert "too many requests" in refused.stderr
+    web.api_fault(None)
+    assert web.faults() == []
+    assert (await web.kubectl("get", "configmaps", check=False)).code == 0
