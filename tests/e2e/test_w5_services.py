@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from kubelab import overview
+
 NAMESPACE = "metallb-system"
 pytestmark = pytest.mark.e2e
 
@@ -57,6 +59,9 @@ async def test_both_families_are_served_from_one_node(cluster: Any, service: Any
     for address in addresses:
         assert await cluster.until(lambda address=address: cluster.fetch(address), f"an answer of {address}")
     assert len({await cluster.announcer(address) for address in addresses}) == 1
+    seen = next(each for each in (await overview.look(cluster.lab))["services"] if each["name"] == "both")
+    owner = await cluster.announcer(addresses[0])
+    assert seen["addresses"] == [{"address": address, "answeredBy": [owner]} for address in addresses]
 
 
 async def test_exactly_one_node_answers_for_an_address(cluster: Any, service: Any) -> None:

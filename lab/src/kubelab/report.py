@@ -67,6 +67,75 @@ def lab_lines(document: Object) -> Iterable[str]:
     )
     rows = [[each["name"], str(each["pid"] or "-"), each["state"]] for each in document["processes"]]
     yield from (f"  {line}" for line in table(["PROCESS", "PID", "STATE"], rows))
+    if "cluster" in document:
+        yield from (f"  {line}" for line in cluster_lines(document["cluster"]))
+
+
+def node(obj: Object) -> Object:
+    """A node: whether it is ready, as its condition says."""
+    ready = next(
+        (each["status"] for each in obj["status"].get("conditions") or [] if each["type"] == "Ready"), "Unknown"
+    )
+    schedulable = not obj["spec"].get("unschedulable", False)
+    return {"name": obj["metadata"]["name"], "ready": ready, "schedulable": schedulable}
+
+
+def pod(obj: Object) -> Object:
+    """A pod: where it is, its state in a word, how many of its containers are ready and were started again."""
+    statuses = obj["status"].get("containerStatuses") or []
+    waiting = (each["state"].get("waiting", {}).get("reason") for each in statuses if "state" in each)
+    state = next((reason for reason in waiting if reason), obj["status"].get("phase", "Unknown"))
+    if "deletionTimestamp" in obj["metadata"]:
+        state = "Terminating"
+    return {
+        "namespace": obj["metadata"]["namespace"],
+        "name": obj["metadata"]["name"],
+        "node": obj["spec"].get("nodeName", ""),
+        "state": state,
+        "ready": sum(each["ready"] for each in statuses),
+        "containers": len(obj["spec"]["containers"]),
+        "restarts": sum(each["restartCount"] for each in statuses),
+    }
+
+
+def balanced(obj: Object) -> Object:
+    """A service of type LoadBalancer: its addresses; nobody answers for them yet."""
+    ingress = obj.get("status", {}).get("loadBalancer", {}).get("ingress") or []
+    return {
+        "namespace": obj["metadata"]["namespace"],
+        "name": obj["metadata"]["name"],
+        "addresses": [{"address": each["ip"], "answeredBy": []} for each in ingress if "ip" in each],
+    }
+
+
+def cluster_lines(document: Object) -> Iterable[str]:
+    """What `overview.look` found, for the terminal."""
+    if "error" in document:
+        yield f"error: {document['error']}"
+    nodes = [
+        [each["name"], each["ready"] + ("" if each["schedulable"] else ", cordoned")] for each in document["nodes"]
+    ]
+    services = [row for each in document["services"] for row in _service_rows(each)]
+    faults = [[each["kind"], each["target"], each["detail"]] for each in document.get("faults") or []]
+    for head, rows in (
+        (["NODE", "READY"], nodes),
+        (["NAMESPACE", "POD", "NODE", "STATE", "READY", "RESTARTS"], [_pod_row(each) for each in document["pods"]]),
+        (["NAMESPACE", "SERVICE", "ADDRESS", "ANSWERED BY"], services),
+        (["FAULT", "TARGET", "DETAIL"], faults),
+    ):
+        if rows:
+            yield from table(head, rows)
+
+
+def _pod_row(each: Object) -> list[str]:
+    ready = f"{each['ready']}/{each['containers']}"
+    return [each["namespace"], each["name"], each["node"] or "-", each["state"], ready, str(each["restarts"])]
+
+
+def _service_rows(each: Object) -> list[list[str]]:
+    start = [each["namespace"], each["name"]]
+    rows = [[*start, entry["address"], ", ".join(entry["answeredBy"]) or "nobody"] for entry in each["addresses"]]
+    return rows or [[*start, "<pending>", ""]]
 
 
 def fault_document(fault: Fault) -> Object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,7 +16,7 @@ from typing import NoReturn
 
 import click
 
-from kubelab import launch, report, state
+from kubelab import launch, overview, report, state
 from kubelab.cli.conventions import EXIT_HELP, emit, examples, explained, name_option, output_option
 from kubelab.cli.faults import fault
 from kubelab.cluster import Cluster, parse_text
@@ -97,15 +98,56 @@ def up(file: str | None, api_port: int, timeout: float, with_olm: Sequence[str],
     emit(output, document, [f"lab {name} is ready", f"  export KUBECONFIG={started.kubeconfig}"])
 
 
-@lab.command(epilog=examples("lab status", "lab status --name second --output json"))
+@lab.command(
+    epilog=examples(
+        "lab status", "lab status --watch", "lab status --name second --output json", "lab status --cluster"
+    )
+)
 @click.option("--name", envvar="KUBELAB_NAME", metavar="LAB", help="Which lab; all by default.")
+@click.option("--cluster", is_flag=True, help="Also its nodes, pods, services, who answers for them, and faults.")
+@click.option("--watch", "-w", is_flag=True, help="The same, shown anew again and again until Ctrl-C.")
+@click.option(
+    "--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds, with --watch."
+)
 @output_option
 @explained
-def status(name: str | None, output: str) -> None:
+def status(name: str | None, cluster: bool, watch: bool, interval: float, output: str) -> None:  # noqa: FBT001  # click passes flags by name
     """Show labs, machines and processes."""
-    documents = [_document(each) for each in ([name] if name else state.names())]
-    lines = [line for document in documents for line in report.lab_lines(document)]
-    emit(output, documents[0] if name else documents, lines or ["there is no lab; `lab up` starts one"])
+    if not watch:
+        documents = [asyncio.run(_status(each, cluster=cluster)) for each in ([name] if name else state.names())]
+        lines = [line for document in documents for line in report.lab_lines(document)]
+        emit(output, documents[0] if name else documents, lines or ["there is no lab; `lab up` starts one"])
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_watch(name or state.DEFAULT_NAME, interval, output))
+
+
+async def _watch(name: str, interval_s: float, output: str) -> None:
+    while True:
+        _show(output, await _status(name, cluster=True))
+        await asyncio.sleep(interval_s)
+
+
+async def _status(name: str, *, cluster: bool) -> Json:
+    """What `status` says of a lab; of what goes on in it only where it runs.
+
+    Raises:
+        LabNotFoundError: there is none.
+    """
+    document = _document(name)
+    if cluster and document["phase"] == "running":
+        document["cluster"] = await overview.look(Lab.attach(name))
+    return document
+
+
+def _show(output: str, document: Json) -> None:
+    """One picture: a line for programs; for people the terminal is cleared first."""
+    if output == "json":
+        click.echo(json.dumps(document))
+        return
+    if sys.stdout.isatty():
+        click.clear()
+    click.echo("\n".join(report.lab_lines(document)) + "\n")
 
 
 @lab.command(epilog=examples("lab down", "lab down --all"))

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from kubelab import traces
+from kubelab import overview, traces
 from kubelab.apiserver.injected import Injected
 from kubelab.cluster import Cluster
 from kubelab.faults import FaultError
@@ -238,3 +238,16 @@ async def test_the_api_server_refuses_what_it_is_told_to_and_goes_on_afterwards(
     web.api_fault(None)
     assert web.faults() == []
     assert (await web.kubectl("get", "configmaps", check=False)).code == 0
+
+
+async def test_status_shows_the_cluster_and_says_what_it_can_not_ask(web: Lab) -> None:
+    seen = await overview.look(web)
+    assert next((each["name"], each["ready"]) for each in seen["nodes"]) == ("control-1", "True")
+    assert {each["name"] for each in seen["pods"]} == {each["name"] for each in await pods(web)}
+    web.api_fault(Injected("500", verbs=("list",)))
+    try:
+        seen = await overview.look(web)
+    finally:
+        web.api_fault(None)
+    assert "the API server does not answer" in seen["error"]
+    assert [each["kind"] for each in seen["faults"]] == ["api"]
