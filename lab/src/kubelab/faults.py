@@ -63,12 +63,12 @@ class Scene:
         return self.record.pid
 
     def host(self, name: str) -> Host:
-        """A machine by its name, or by `node/NAME` or `client/NAME`.
+        """A machine by its name, or by `node/NAME`, `client/NAME` or `router/NAME`.
 
         Raises:
             PlaceError: there is none.
         """
-        bare = name.removeprefix("node/").removeprefix("client/")
+        bare = name.removeprefix("node/").removeprefix("client/").removeprefix("router/")
         for host in self.plan.hosts:
             if host.name == bare:
                 return host

@@ -77,6 +77,7 @@ async def _machines(lab: Lab, macs: Iterable[str]) -> dict[str, str]:
 
 
 async def _addresses(lab: Lab, host: Host) -> dict[str, str]:
-    where = f"node/{host.name}" if host.name in lab.plan.nodes else host.name
+    kinds = {"node/": lab.plan.nodes, "router/": lab.plan.routers}
+    where = next((kind for kind, hosts in kinds.items() if host.name in hosts), "") + host.name
     shown = await lab.run(where, ["ip", "-json", "link", "show"])
     return {link["address"]: host.name for link in json.loads(shown.stdout) if "address" in link}

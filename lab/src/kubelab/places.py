@@ -68,10 +68,16 @@ def way_to(where: str, layout: Layout, cluster: Cluster, init_pid: int) -> Way:
         return _way_to_pod(where, layout, init_pid)
     if kind == "node" and any(node.name == rest for node in cluster.nodes):
         return _way_to_machine(rest, layout, init_pid)
+    if kind == "router" and any(router.name == rest for router in cluster.routers):
+        return _way_to_machine(rest, layout, init_pid)
     client = rest if kind == "client" and rest else where
     if any(each.name == client for each in cluster.clients):
         return _way_to_machine(client, layout, init_pid)
-    known = [*(each.name for each in cluster.clients), *(f"node/{node.name}" for node in cluster.nodes)]
+    known = [
+        *(each.name for each in cluster.clients),
+        *(f"node/{node.name}" for node in cluster.nodes),
+        *(f"router/{router.name}" for router in cluster.routers),
+    ]
     raise PlaceError(
         f"{where!r} is no place in this lab; there are: {', '.join(known)}, pod/NAMESPACE/NAME[/CONTAINER]"
     )

@@ -2,10 +2,11 @@
 
 from kubelab.cluster.addresses import Host, Interface, Plan, plan
 from kubelab.cluster.errors import ClusterError, FieldProblem
-from kubelab.cluster.model import Client, Cluster, Network, Node, Ranges, Taint
+from kubelab.cluster.model import Bgp, Client, Cluster, Network, Node, Ranges, Router, Taint
 from kubelab.cluster.read import parse, parse_text
 
 __all__ = [
+    "Bgp",
     "Client",
     "Cluster",
     "ClusterError",
@@ -16,6 +17,7 @@ __all__ = [
     "Node",
     "Plan",
     "Ranges",
+    "Router",
     "Taint",
     "parse",
     "parse_text",

@@ -1,7 +1,8 @@
 """Which address, link name and pod range every machine of a cluster has: a function of the cluster file alone.
 
-Nodes are numbered 10, 11, ... in the order of the file and clients 200, 201, ...; the number is the last part of each
-of their addresses, so 198.51.100.11 and 2001:db8:100::11 are the same node. 100 to 199 stay free for address pools.
+Routers are numbered 1, 2, ... in the order of the file, nodes 10, 11, ... and clients 200, 201, ...; the number is the
+last part of each of their addresses, so 198.51.100.11 and 2001:db8:100::11 are the same node. 100 to 199 stay free for
+address pools.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import TypeAlias
 
-from kubelab.cluster.model import Client, Cluster, IPNetwork, Network, Node, Ranges
+from kubelab.cluster.model import Client, Cluster, IPNetwork, Network, Node, Ranges, Router
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 IPInterface: TypeAlias = IPv4Interface | IPv6Interface
 
+FIRST_ROUTER = 1
+MAX_ROUTERS = 9
 FIRST_NODE = 10
 MAX_NODES = 90
 FIRST_CLIENT = 200
@@ -49,11 +52,15 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A machine, node or client, as the network sees it. `pod_ranges` is empty for clients."""
+    """A machine as the network sees it. `pod_ranges` is empty for all but nodes."""
 
     name: str
     interfaces: tuple[Interface, ...]
     pod_ranges: tuple[IPNetwork, ...] = ()
+
+    def on(self, network: str) -> Interface | None:
+        """Its interface on a network, if it has one."""
+        return next((each for each in self.interfaces if each.network == network), None)
 
     @property
     def addresses(self) -> tuple[IPAddress, ...]:
@@ -70,11 +77,12 @@ class Plan:
     clients: Mapping[str, Host]
     kubernetes_service: tuple[IPAddress, ...]
     """Addresses of the service `kubernetes`: the first of each service range."""
+    routers: Mapping[str, Host]
 
     @property
     def hosts(self) -> tuple[Host, ...]:
-        """Nodes, then clients."""
-        return (*self.nodes.values(), *self.clients.values())
+        """Nodes, then clients, then routers."""
+        return (*self.nodes.values(), *self.clients.values(), *self.routers.values())
 
 
 def plan(cluster: Cluster) -> Plan:
@@ -93,7 +101,11 @@ def plan(cluster: Cluster) -> Plan:
         client.name: Host(client.name, _interfaces(cluster, client, FIRST_CLIENT + index, bridges, links))
         for index, client in enumerate(cluster.clients)
     }
-    return Plan(bridges, nodes, clients, tuple(range_[1] for range_ in cluster.services))
+    routers = {
+        router.name: Host(router.name, _interfaces(cluster, router, FIRST_ROUTER + index, bridges, links))
+        for index, router in enumerate(cluster.routers)
+    }
+    return Plan(bridges, nodes, clients, tuple(range_[1] for range_ in cluster.services), routers)
 
 
 def pod_range_capacity(range_: IPNetwork) -> int:
@@ -103,7 +115,7 @@ def pod_range_capacity(range_: IPNetwork) -> int:
 
 
 def _interfaces(
-    cluster: Cluster, machine: Node | Client, number: int, bridges: Mapping[str, str], links: _LinkNames
+    cluster: Cluster, machine: Node | Client | Router, number: int, bridges: Mapping[str, str], links: _LinkNames
 ) -> tuple[Interface, ...]:
     """The machine's interfaces in the order of its networks."""
     order = {network.name: index for index, network in enumerate(cluster.networks)}

@@ -86,6 +86,23 @@ class Fields:
             return ""
         return str(value)
 
+    def number(self, name: str, between: range, default: int | None = None) -> int:
+        """A whole number of the given range; it must be set unless there is a default."""
+        value = self.read(name)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool) or value not in between:
+            self.problems.add(self.at(name), value, f"must be a number from {between.start} to {between.stop - 1}")
+            return between.start
+        return value
+
+    def flag(self, name: str) -> bool:
+        """True or false; false if it is not set."""
+        value = self.read(name)
+        if value is not None and not isinstance(value, bool):
+            self.problems.add(self.at(name), value, "must be true or false")
+        return value is True
+
     def texts(self, name: str, form: Form, default: Sequence[str]) -> tuple[str, ...]:
         """A list of texts of the given form."""
         if name not in self:

@@ -113,6 +113,44 @@ class Client:
         return {"name": self.name, "networks": list(self.networks)}
 
 
+@dataclass(frozen=True, slots=True)
+class Bgp:
+    """A routing daemon that takes BGP sessions from the nodes, and spreads traffic over equal paths (ECMP).
+
+    `nodes_asn` is the nodes' autonomous system; the router's own one makes the sessions internal.
+    """
+
+    daemon: str
+    asn: int
+    nodes_asn: int
+    maximum_paths: int = 16
+    bfd: bool = False
+
+    def document(self) -> Object:
+        """As written in a cluster file."""
+        return {
+            "daemon": self.daemon,
+            "asn": self.asn,
+            "nodesASN": self.nodes_asn,
+            "maximumPaths": self.maximum_paths,
+            "bfd": self.bfd,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A machine that forwards between its networks. `networks` are its interfaces in order."""
+
+    name: str
+    networks: tuple[str, ...]
+    bgp: Bgp | None = None
+
+    def document(self) -> Object:
+        """As written in a cluster file."""
+        bgp = {} if self.bgp is None else {"bgp": self.bgp.document()}
+        return {"name": self.name, "networks": list(self.networks), **bgp}
+
+
 CONTROL_PLANE_TAINT = Taint(ROLE_LABEL + CONTROL_PLANE, "NoSchedule")
 """What keeps ordinary pods off a control-plane node unless the file says otherwise."""
 
@@ -127,6 +165,7 @@ DEFAULT_WORKERS = 3
 class Cluster:
     """A whole lab as its file describes it; made by `kubelab.cluster.parse`, which checks every rule.
 
+    `routers` join networks: each is the way out of the networks that it is on, for machines whose first network it is.
     `pools` are ranges that nodes and clients take to be on their first network, so that a test can hand out more
     addresses than that network itself has. With `olm` a test double of the Operator Lifecycle Manager runs, too: it is
     each image of a catalog or bundle, and the folder that has what would be in it.
@@ -139,6 +178,7 @@ class Cluster:
     services: Ranges = DEFAULT_SERVICES
     pools: tuple[IPNetwork, ...] = DEFAULT_POOLS
     images: Images = field(default_factory=dict)
+    routers: tuple[Router, ...] = ()
     olm: Mapping[str, str] | None = None
 
     @classmethod
@@ -153,6 +193,11 @@ class Cluster:
     def control_node(self) -> Node:
         """The node the API server runs on."""
         return next(node for node in self.nodes if CONTROL_PLANE in node.roles)
+
+    @property
+    def lan(self) -> str:
+        """The name of the network on which nodes reach each other: the first of each of them."""
+        return next((node.networks[0] for node in self.nodes if node.networks), "")
 
     def network(self, name: str) -> Network:
         """The network of that name.
@@ -178,5 +223,6 @@ class Cluster:
                 reference: {command: list(argv) for command, argv in commands.items()}
                 for reference, commands in self.images.items()
             },
+            **({"routers": [router.document() for router in self.routers]} if self.routers else {}),
             **({} if self.olm is None else {"olm": {"images": dict(self.olm)}}),
         }

@@ -21,12 +21,14 @@ from kubelab.cluster.model import (
     DEFAULT_POOLS,
     DEFAULT_SERVICES,
     WORKER,
+    Bgp,
     Client,
     Cluster,
     Images,
     Network,
     Node,
     Ranges,
+    Router,
     Taint,
 )
 from kubelab.objects import Json
@@ -85,6 +87,7 @@ def _cluster(top: Fields) -> Cluster:
         services=services if "services" in top else _only(DEFAULT_SERVICES, families),
         pools=pools if "pools" in top else tuple(each for each in DEFAULT_POOLS if each.version in families),
         images=_images(top.child("images")),
+        routers=tuple(map(_router, top.children("routers"))),
         olm=_olm(top.child("olm")) if "olm" in top else None,
     )
 
@@ -112,6 +115,22 @@ def _node(fields: Fields, first: tuple[str, ...]) -> Node:
 
 def _client(fields: Fields, first: tuple[str, ...]) -> Client:
     return Client(fields.text("name", rules.LABEL_NAME), fields.texts("networks", rules.LABEL_NAME, first))
+
+
+def _router(fields: Fields) -> Router:
+    networks = fields.texts("networks", rules.LABEL_NAME, ())
+    bgp = _bgp(fields.child("bgp")) if "bgp" in fields else None
+    return Router(fields.text("name", rules.LABEL_NAME), networks, bgp)
+
+
+def _bgp(fields: Fields) -> Bgp:
+    return Bgp(
+        daemon=fields.text("daemon", rules.DAEMON),
+        asn=fields.number("asn", rules.ASN),
+        nodes_asn=fields.number("nodesASN", rules.ASN),
+        maximum_paths=fields.number("maximumPaths", rules.PATHS, default=16),
+        bfd=fields.flag("bfd"),
+    )
 
 
 def _taint(fields: Fields) -> Taint:

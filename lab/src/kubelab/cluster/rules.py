@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
-from kubelab.cluster.addresses import MAX_CLIENTS, MAX_NODES, pod_range_capacity
+from kubelab.cluster.addresses import MAX_CLIENTS, MAX_NODES, MAX_ROUTERS, pod_range_capacity
 from kubelab.cluster.fields import Form, Problems
-from kubelab.cluster.model import CONTROL_PLANE, Client, Cluster, IPNetwork, Node
+from kubelab.cluster.model import CONTROL_PLANE, Client, Cluster, IPNetwork, Node, Router
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
@@ -41,6 +41,11 @@ TAINT_EFFECT = Form(
 FOLDER = Form(re.compile("/[^\0]*"), 4096, "must be the absolute path of a folder")
 ARGUMENT = Form(re.compile("[^\0]*"), 100_000, "must be a text (quote numbers)")
 
+DAEMON = Form(re.compile("frr|bird"), 4, "must be frr or bird")
+ASN = range(1, 1 << 32)
+"""AS numbers of four octets (RFC 6793)."""
+PATHS = range(1, 129)
+
 MAX_NETWORKS = 16
 LAN_PREFIX_LIMIT = {4: 24, 6: 112}
 """Longest prefix of a network in which every machine's number still has its place."""
@@ -54,6 +59,10 @@ def check(cluster: Cluster, problems: Problems) -> None:
         _check_plugs(cluster, node, f"nodes[{index}].networks", problems)
     for index, client in enumerate(cluster.clients):
         _check_plugs(cluster, client, f"clients[{index}].networks", problems)
+    for index, router in enumerate(cluster.routers):
+        _check_plugs(cluster, router, f"routers[{index}].networks", problems)
+        if router.bgp is not None and router.networks and cluster.lan not in router.networks:
+            problems.add(f"routers[{index}].bgp", router.name, f"must be on the nodes' network {cluster.lan}")
     _check_one_lan(cluster, problems)
     _check_families(cluster, problems)
     _check_sizes(cluster, problems)
@@ -67,8 +76,12 @@ def _check_counts(cluster: Cluster, problems: Problems) -> None:
     ):
         if not 1 <= count <= most:
             problems.add(field, f"{count} entries", f"must have 1 to {most} entries")
-    if len(cluster.clients) > MAX_CLIENTS:
-        problems.add("clients", f"{len(cluster.clients)} entries", f"must have at most {MAX_CLIENTS} entries")
+    for field, count, most in (
+        ("clients", len(cluster.clients), MAX_CLIENTS),
+        ("routers", len(cluster.routers), MAX_ROUTERS),
+    ):
+        if count > most:
+            problems.add(field, f"{count} entries", f"must have at most {most} entries")
     control = [node.name for node in cluster.nodes if CONTROL_PLANE in node.roles]
     if cluster.nodes and len(control) != 1:
         problems.add("nodes", control, f"exactly one node must have the role {CONTROL_PLANE}")
@@ -80,14 +93,15 @@ def _check_names(cluster: Cluster, problems: Problems) -> None:
         *((f"networks[{index}].name", network.name) for index, network in enumerate(cluster.networks)),
         *((f"nodes[{index}].name", node.name) for index, node in enumerate(cluster.nodes)),
         *((f"clients[{index}].name", client.name) for index, client in enumerate(cluster.clients)),
+        *((f"routers[{index}].name", router.name) for index, router in enumerate(cluster.routers)),
     ]
     for field, name in named:
         if name in seen:
-            problems.add(field, name, "must be unique among networks, nodes and clients")
+            problems.add(field, name, "must be unique among networks, nodes, clients and routers")
         seen.add(name)
 
 
-def _check_plugs(cluster: Cluster, machine: Node | Client, field: str, problems: Problems) -> None:
+def _check_plugs(cluster: Cluster, machine: Node | Client | Router, field: str, problems: Problems) -> None:
     """A machine is on at least one network, on each once, and they exist."""
     known = [network.name for network in cluster.networks]
     if not machine.networks:
@@ -101,7 +115,7 @@ def _check_plugs(cluster: Cluster, machine: Node | Client, field: str, problems:
 
 def _check_one_lan(cluster: Cluster, problems: Problems) -> None:
     """Nodes reach each other on their first network: the lab routes nothing between networks."""
-    lan, known = _lan_name(cluster), {network.name for network in cluster.networks}
+    lan, known = cluster.lan, {network.name for network in cluster.networks}
     for index, node in enumerate(cluster.nodes):
         first = node.networks[0] if node.networks else lan
         if first != lan and first in known:
@@ -117,13 +131,9 @@ def _check_families(cluster: Cluster, problems: Problems) -> None:
         problems.add("pods", {}, "must have ipv4, ipv6 or both")
     if cluster.services.families != cluster.pods.families:
         problems.add("services", cluster.services.document(), "must have the same address families as pods")
-    lan = next((network for network in cluster.networks if network.name == _lan_name(cluster)), None)
+    lan = next((network for network in cluster.networks if network.name == cluster.lan), None)
     if lan is not None and lan.ranges.families and not cluster.pods.families <= lan.ranges.families:
         problems.add("pods", cluster.pods.document(), f"network {lan.name} must have these address families too")
-
-
-def _lan_name(cluster: Cluster) -> str:
-    return next((node.networks[0] for node in cluster.nodes if node.networks), "")
 
 
 def _check_sizes(cluster: Cluster, problems: Problems) -> None:

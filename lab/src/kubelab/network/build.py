@@ -33,8 +33,7 @@ def build(cluster: Cluster, plan: Plan, directory: Path, keep: tuple[Path, ...] 
     wire = commands.bridge_commands(plan)
     for host in plan.hosts:
         machine = machines[host.name] = Machine(host.name, directory)
-        settings = commands.NODE_SETTINGS if host.name in plan.nodes else commands.CLIENT_SETTINGS
-        namespaces.create(machine, Inside(settings, keep))
+        namespaces.create(machine, Inside(_settings(host.name, plan), keep))
         wire += commands.plug_commands(host, machine.file("net"))
     run_ip(wire)
     for host in plan.hosts:
@@ -42,6 +41,12 @@ def build(cluster: Cluster, plan: Plan, directory: Path, keep: tuple[Path, ...] 
             commands.host_commands(host, plan, cluster), ["nsenter", f"--net={machines[host.name].file('net')}", "--"]
         )
     return machines
+
+
+def _settings(name: str, plan: Plan) -> commands.Settings:
+    if name in plan.routers:
+        return commands.ROUTER_SETTINGS
+    return commands.NODE_SETTINGS if name in plan.nodes else commands.CLIENT_SETTINGS
 
 
 def run_ip(lines: Sequence[str], prefix: Sequence[str] = ()) -> None:

@@ -6,10 +6,11 @@ importing such a library takes, and the commands can be read and tried by hand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from kubelab.cluster import Cluster, Host, Plan
+from kubelab.cluster import Cluster, Host, Interface, Plan
+from kubelab.cluster.addresses import IPAddress
 
 Settings = Mapping[str, str]
 """File below /proc/sys/net -> what to write there."""
@@ -43,6 +44,15 @@ NODE_SETTINGS: Settings = {
     "ipv6/conf/default/forwarding": "1",
 }
 
+ROUTER_SETTINGS: Settings = {
+    **NODE_SETTINGS,
+    # Equal paths are chosen by addresses and ports: each connection keeps its own.
+    "ipv4/fib_multipath_hash_policy": "1",
+    "ipv6/fib_multipath_hash_policy": "1",
+    "ipv4/conf/all/send_redirects": "0",
+    "ipv4/conf/default/send_redirects": "0",
+}
+
 BRIDGE_NETFILTER: Settings = {
     # Where the module br_netfilter is loaded, bridged packets would pass the IP rules of the wire.
     "bridge/bridge-nf-call-iptables": "0",
@@ -71,19 +81,69 @@ def plug_commands(host: Host, namespace: Path) -> list[str]:
 
 
 def host_commands(host: Host, plan: Plan, cluster: Cluster) -> list[str]:
-    """For a host's namespace: its addresses, and its routes to pools and to the other nodes' pods."""
+    """For a host's namespace: its addresses, and its routes: to pools, to the other nodes' pods, to all else."""
     commands = ["link set dev lo up"]
     for interface in host.interfaces:
         for address in interface.addresses:
             rest = "nodad" if address.version == 6 else f"broadcast {address.network.broadcast_address}"  # noqa: PLR2004  # IP's own number
             commands.append(f"address add {address} dev {interface.link} {rest}")
         commands.append(f"link set dev {interface.link} up")
-    first = host.interfaces[0]
-    families = {address.version for address in first.addresses}
-    commands += [f"route add {pool} dev {first.link}" for pool in cluster.pools if pool.version in families]
+    commands += _pool_routes(host, plan, cluster)
     if host.name in plan.nodes:
         commands += _pod_routes(host, plan)
+    if host.name in plan.routers:
+        return commands + _network_routes(host, plan, cluster)
+    return commands + _ways_out(host, plan)
+
+
+def _pool_routes(host: Host, plan: Plan, cluster: Cluster) -> list[str]:
+    """Pools are on the nodes' network; who is not on it finds them by its way out, if it has one."""
+    first = host.on(cluster.lan) if host.name in plan.routers else host.interfaces[0]
+    if first is None or (first.network != cluster.lan and _gateway(host, plan) is not None):
+        return []
+    families = {address.version for address in first.addresses}
+    return [f"route add {pool} dev {first.link}" for pool in cluster.pools if pool.version in families]
+
+
+def _gateway(host: Host, plan: Plan) -> Interface | None:
+    """The plug of the first router on a machine's first network."""
+    found = (router.on(host.interfaces[0].network) for router in plan.routers.values())
+    return next((each for each in found if each is not None), None)
+
+
+def _ways_out(host: Host, plan: Plan) -> list[str]:
+    """Default routes by the first router on a machine's first network."""
+    gateway = _gateway(host, plan)
+    families = {address.version for address in host.interfaces[0].addresses}
+    return [
+        f"route add default via {address.ip} dev {host.interfaces[0].link}"
+        for address in (gateway.addresses if gateway is not None else ())
+        if address.version in families
+    ]
+
+
+def _network_routes(host: Host, plan: Plan, cluster: Cluster) -> list[str]:
+    """A router's routes to networks that it is not on, by a router that is, and with which it shares one."""
+    commands = []
+    for network in cluster.networks:
+        if host.on(network.name) is None:
+            next_hop = next(_next_hops(host, network.name, plan), {})
+            ranges = [*network.ranges, *(cluster.pools if network.name == cluster.lan else ())]
+            commands += [
+                f"route add {each} via {next_hop[each.version]}" for each in ranges if each.version in next_hop
+            ]
     return commands
+
+
+def _next_hops(host: Host, network: str, plan: Plan) -> Iterator[dict[int, IPAddress]]:
+    """The addresses, by family, of routers on a network, on networks that this router shares with them."""
+    for other in plan.routers.values():
+        if other.on(network) is None:
+            continue
+        for own in host.interfaces:
+            shared = other.on(own.network)
+            if shared is not None:
+                yield {address.version: address.ip for address in shared.addresses}
 
 
 def _pod_routes(host: Host, plan: Plan) -> list[str]:

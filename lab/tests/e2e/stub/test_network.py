@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from kubelab.cluster import parse
+from kubelab.cluster import parse, parse_text
 from kubelab.lab import Lab
 from kubelab.launch import Options
 from kubelab.places import way_to_wire
@@ -118,3 +118,31 @@ async def test_a_machine_on_two_networks_has_two_interfaces_and_long_names_work(
     lab.cut("lo", "front")
     assert [(each.kind, each.target, each.detail) for each in lab.faults()] == [("cut", "lo", "network front")]
     await lab.run("back", ["ping", "-c1", "-W1", "2001:db8:9::11"])
+
+
+ROUTED = """
+networks:
+  - {name: lan, ipv4: 198.51.100.0/24, ipv6: "2001:db8:100::/64"}
+  - {name: between, ipv4: 192.0.2.0/24, ipv6: "2001:db8:500::/64"}
+  - {name: far, ipv4: 203.0.113.0/24, ipv6: "2001:db8:600::/64"}
+clients:
+  - {name: client}
+  - {name: remote, networks: [far]}
+routers:
+  - {name: near, networks: [lan, between]}
+  - {name: distant, networks: [far, between]}
+"""
+
+
+async def test_a_client_behind_routers_reaches_nodes_and_is_cut_off_with_a_router(
+    fresh_lab: FreshLab, stub_options: Options
+) -> None:
+    lab = await fresh_lab(parse_text(ROUTED, "test"), stub_options)
+    for address in ("198.51.100.11", "2001:db8:100::12", "198.51.100.200"):
+        await lab.run("remote", ["ping", "-c1", "-W1", address])
+    await lab.run("node/worker-1", ["ping", "-c1", "-W1", "203.0.113.201"])
+    assert "192.0.2.1" in await output(lab, "router/distant", "ip", "route", "get", "198.19.0.1")
+    lab.cut("near", "between")
+    assert (await lab.run("remote", ["ping", "-c1", "-W1", "198.51.100.11"], check=False)).code != 0
+    lab.restore("router/near")
+    await lab.run("remote", ["ping", "-c2", "-W1", "198.51.100.11"])

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 
-from kubelab.cluster import Client, Cluster, ClusterError, Network, Ranges, Taint, parse, parse_text
+from kubelab.cluster import Bgp, Client, Cluster, ClusterError, Network, Ranges, Router, Taint, parse, parse_text
 
 
 def test_an_empty_file_is_the_default_cluster() -> None:
@@ -80,6 +80,23 @@ def test_defaults_follow_the_first_network() -> None:
     assert [pool.version for pool in cluster.pools] == [6]
 
 
+def test_routers_are_read_and_written() -> None:
+    text = """
+    networks: [{name: lan, ipv4: 198.51.100.0/24}, {name: wan, ipv4: 203.0.113.0/24}]
+    routers:
+      - {name: plain, networks: [lan, wan]}
+      - name: clever
+        networks: [lan]
+        bgp: {daemon: bird, asn: 4200000000, nodesASN: 64500, maximumPaths: 4, bfd: true}
+    """
+    cluster = parse_text(text, "lab.yaml")
+    assert cluster.routers == (
+        Router("plain", ("lan", "wan")),
+        Router("clever", ("lan",), Bgp("bird", 4200000000, 64500, 4, bfd=True)),
+    )
+    assert parse(cluster.document(), "again") == cluster
+
+
 CONTROL = "{name: c, roles: [control-plane]}"
 
 REFUSED = {
@@ -100,6 +117,40 @@ REFUSED = {
     "a name twice": (f"nodes: [{CONTROL}, {{name: lan}}]", "nodes[1].name", "must be unique among networks, nodes"),
     "no such network": (f"nodes: [{CONTROL}, {{name: a, networks: [wan]}}]", "nodes[1].networks[0]", "must be one of"),
     "a network twice": ("clients: [{name: a, networks: [lan, lan]}]", "clients[0].networks[1]", "must be named once"),
+    "a router on no network": ("routers: [{name: r}]", "routers[0].networks", "must name at least one network"),
+    "a router named as a node": (
+        f"nodes: [{CONTROL}]\nrouters: [{{name: c, networks: [lan]}}]",
+        "routers[0].name",
+        "must be unique among networks, nodes, clients and routers",
+    ),
+    "an unknown daemon": (
+        "routers: [{name: r, networks: [lan], bgp: {daemon: quagga, asn: 1, nodesASN: 2}}]",
+        "routers[0].bgp.daemon",
+        "must be frr or bird",
+    ),
+    "no AS": (
+        "routers: [{name: r, networks: [lan], bgp: {daemon: frr, nodesASN: 2}}]",
+        "routers[0].bgp.asn",
+        "must be a number from 1 to 4294967295",
+    ),
+    "an AS too large": (
+        "routers: [{name: r, networks: [lan], bgp: {daemon: frr, asn: 4294967296, nodesASN: 2}}]",
+        "routers[0].bgp.asn",
+        "must be a number from 1 to 4294967295",
+    ),
+    "a daemon far from the nodes": (
+        (
+            "networks: [{name: x, ipv4: 198.51.100.0/24}, {name: y, ipv4: 203.0.113.0/24}]\n"
+            "routers: [{name: r, networks: [y], bgp: {daemon: bird, asn: 1, nodesASN: 2}}]"
+        ),
+        "routers[0].bgp",
+        "must be on the nodes' network x",
+    ),
+    "BFD no flag": (
+        "routers: [{name: r, networks: [lan], bgp: {daemon: frr, asn: 1, nodesASN: 2, bfd: 1}}]",
+        "routers[0].bgp.bfd",
+        "must be true or false",
+    ),
     "on no network": ("clients: [{name: a, networks: []}]", "clients[0].networks", "must name at least one network"),
     "nodes apart": (
         (
@@ -182,7 +233,7 @@ def test_all_problems_are_told_at_once_each_in_a_line() -> None:
         ),
         "lab.yaml: pools[0]: 'a': must be a range such as 198.19.0.0/16, without host bits",
         "lab.yaml: pools[1]: 'b': must be a range such as 198.19.0.0/16, without host bits",
-        "lab.yaml: nodez: 1: unknown field; known here: clients, images, networks, nodes, pods, pools, services",
+        "lab.yaml: nodez: 1: unknown field; known here: clients, images, networks, nodes, pods, pools, routers, services",
     ]
 
 

@@ -53,6 +53,47 @@ def test_pools_of_a_family_that_the_first_network_lacks_get_no_route() -> None:
     assert not any("2001" in line for line in commands.host_commands(whole.nodes["worker-1"], whole, cluster))
 
 
+ROUTED = {
+    "networks": [
+        {"name": "lan", "ipv4": "198.51.100.0/24", "ipv6": "2001:db8:100::/64"},
+        {"name": "between", "ipv4": "192.0.2.0/24"},
+        {"name": "far", "ipv4": "203.0.113.0/24"},
+    ],
+    "nodes": [{"name": "a", "roles": ["control-plane"]}],
+    "clients": [{"name": "remote", "networks": ["far"]}],
+    "routers": [{"name": "near", "networks": ["lan", "between"]}, {"name": "distant", "networks": ["far", "between"]}],
+}
+ROUTES = {
+    "a node leaves by the router on its network": (
+        "a",
+        [
+            "198.19.0.0/16 dev eth0",
+            "2001:db8:400::/64 dev eth0",
+            "default via 198.51.100.1 dev eth0",
+            "default via 2001:db8:100::1 dev eth0",
+        ],
+    ),
+    "a client elsewhere has no pools at hand": ("remote", ["default via 203.0.113.2 dev eth0"]),
+    "a router on the nodes' network has the pools, and knows who has the network beyond": (
+        "near",
+        ["198.19.0.0/16 dev eth0", "2001:db8:400::/64 dev eth0", "203.0.113.0/24 via 192.0.2.2"],
+    ),
+    "a router beyond knows the nodes' network and where pools are": (
+        "distant",
+        ["198.51.100.0/24 via 192.0.2.1", "198.19.0.0/16 via 192.0.2.1"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), ROUTES.values(), ids=ROUTES)
+def test_machines_reach_each_other_by_routers(name: str, expected: list[str]) -> None:
+    cluster = parse(ROUTED, "-")
+    whole = plan(cluster)
+    host = next(host for host in whole.hosts if host.name == name)
+    lines = commands.host_commands(host, whole, cluster)
+    assert [line.removeprefix("route add ") for line in lines if line.startswith("route")] == expected
+
+
 BLAME = {
     "a line": ("Error: Unknown device type.\nCommand failed -:2\n", "ip link two: Error: Unknown device type."),
     "the last line": (
