@@ -9,6 +9,6 @@ pip=("$venv/bin/python" -m pip --disable-pip-version-check)
 say "Python packages into $venv"
 "${pip[@]}" install -q --require-hashes -r requirements.lock
 "${pip[@]}" install -q --no-deps --no-build-isolation -e . -e ./lab
-# For machines that have no kubectl: the lab looks here after PATH.
-ln -sfn "$PWD/.tools/bin/kubectl" "$venv/bin/kubectl"
+# For machines that have no kubectl or routing daemons: the lab looks here after PATH.
+for tool in .tools/bin/*; do ln -sfn "$PWD/$tool" "$venv/bin/${tool##*/}"; done
 say "Python environment is ready"

@@ -30,6 +30,40 @@ fi
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"
 
 mkdir -p .tools/bin
+# aside FOLDER PACKAGE...: Debian packages, and what they need that is not installed, unpacked under .tools/FOLDER: their
+# services are not to run on this machine.
+aside() {
+  local folder=.tools/$1 work
+  shift
+  [ -e "$folder/.complete" ] && return
+  say "$* into $folder"
+  work=$(mktemp -d .tools/deb.XXXXXX)
+  mkdir -p "$work/partial" "$folder"
+  fetch() { apt-get install -y -q --no-install-recommends --download-only -o "Dir::Cache::archives=$PWD/$work" "$@" >/dev/null 2>&1; }
+  fetch "$@" || { apt-get update -q >/dev/null && fetch "$@"; } || die "apt-get could not download $*: run it by hand to see why"
+  for package in "$work"/*.deb; do dpkg -x "$package" "$folder"; done
+  rm -rf "$work"
+  touch "$folder/.complete"
+}
+# program FOLDER PATH...: commands in .tools/bin that run programs unpacked there, with the libraries that came along.
+program() {
+  local folder=$1 path
+  shift
+  for path in "$@"; do
+    cat > ".tools/bin/${path##*/}" <<EOF
+#!/bin/sh
+root=\$(dirname "\$(readlink -f "\$0")")/../$folder
+for place in "\$root"/usr/lib/*-linux-gnu "\$root"/usr/lib/*-linux-gnu/frr; do LD_LIBRARY_PATH=\$LD_LIBRARY_PATH\${LD_LIBRARY_PATH:+:}\$place; done
+export LD_LIBRARY_PATH
+exec "\$root/$path" "\$@"
+EOF
+    chmod 755 ".tools/bin/${path##*/}"
+  done
+}
+if command -v apt-get >/dev/null; then
+  aside routers frr bird2
+  program routers usr/lib/frr/zebra usr/lib/frr/bgpd usr/lib/frr/bfdd usr/bin/vtysh usr/sbin/bird usr/sbin/birdc
+fi
 # Debian's kubectl 1.20, unpacked under the project: it cannot be installed beside a vendor's.
 if [ ! -x .tools/kubectl-1.20/usr/bin/kubectl ] && command -v apt-get >/dev/null; then
   say "kubectl 1.20 (Debian's kubernetes-client) into .tools/"

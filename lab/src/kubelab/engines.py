@@ -13,7 +13,7 @@ from typing import Protocol
 from kubelab import pki
 from kubelab.cluster import Cluster, Plan
 from kubelab.cluster.addresses import IPAddress
-from kubelab.cluster.model import Images, Node
+from kubelab.cluster.model import Bgp, Images, Node, Router
 from kubelab.objects import Json, Object
 from kubelab.state import Layout
 
@@ -83,6 +83,7 @@ class Commands:
     controllers: tuple[str, ...] = (PYTHON, "-P", "-m", "kubelab.controllers")
     agent: tuple[str, ...] = (PYTHON, "-P", "-m", "kubelab.kubelet")
     olm: tuple[str, ...] = (PYTHON, "-P", "-m", "kubelab.olm")
+    router: tuple[str, ...] = (PYTHON, "-P", "-m", "kubelab.router")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +98,15 @@ class EmbeddedEngine:
         _prepare_control_plane(site, authority)
         if site.cluster.olm is not None:
             _prepare_olm(site, authority, site.cluster.olm)
+        for router in site.cluster.routers:
+            if router.bgp is not None:
+                _prepare_router(site, router, router.bgp)
         images = merged_images(site.cluster.images, installed_images(), site.python)
         for node in site.cluster.nodes:
             _prepare_agent(site, authority, node, images)
 
     def stages(self, site: Site) -> list[list[Component]]:
-        """The API server; then its controllers, one agent for each node, and OLM's double if there is to be one."""
+        """API server and routers; then the controllers, an agent for each node, and OLM's double if there is one."""
         control = site.cluster.control_node.name
         apiserver = Component(
             "apiserver", _command(site, self.commands.apiserver, "apiserver.json"), control, (site.listen_fd,)
@@ -117,7 +121,14 @@ class EmbeddedEngine:
             if site.cluster.olm is not None
             else []
         )
-        return [[apiserver], [controllers, *agents, *olm]]
+        routers = [
+            Component(
+                f"router/{each.name}", _command(site, self.commands.router, f"router-{each.name}.json"), each.name
+            )
+            for each in site.cluster.routers
+            if each.bgp is not None
+        ]
+        return [[apiserver, *routers], [controllers, *agents, *olm]]
 
 
 def installed_images() -> list[Images]:
@@ -181,6 +192,20 @@ def _prepare_olm(site: Site, authority: pki.Authority, images: Mapping[str, str]
     kubeconfig = site.path("olm.kubeconfig")
     _write_kubeconfig(site, kubeconfig, authority, authority.issue(pki.Subject(user, (pki.ADMINISTRATORS,))), user)
     _write_json(site.path("olm.json"), {"kubeconfig": str(kubeconfig), "images": dict(images)})
+
+
+def _prepare_router(site: Site, router: Router, bgp: Bgp) -> None:
+    lan = site.plan.routers[router.name].on(site.cluster.lan)
+    assert lan is not None, "a rule of the cluster file"
+    document = bgp.document() | {
+        "name": router.name,
+        "addresses": [str(each.ip) for each in lan.addresses],
+        "ranges": [str(each.network) for each in lan.addresses],
+    }
+    names = {"nodesASN": "nodes_asn", "maximumPaths": "maximum_paths"}
+    _write_json(
+        site.path(f"router-{router.name}.json"), {names.get(name, name): value for name, value in document.items()}
+    )
 
 
 def _prepare_agent(site: Site, authority: pki.Authority, node: Node, images: Mapping[str, Json]) -> None:

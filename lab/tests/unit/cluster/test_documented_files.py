@@ -19,6 +19,6 @@ def test_the_documented_default_is_the_default() -> None:
 
 
 def test_every_documented_file_is_accepted() -> None:
-    assert len(files()) == 2
+    assert len(files()) == 3
     for each in files():
         parse_text(each, "docs")

@@ -1,0 +1,1 @@
+"""The lab's routers with a routing daemon: FRR or BIRD, which take BGP sessions from the nodes."""
