@@ -155,7 +155,7 @@ def test_a_node_is_lost_and_comes_back(make_world: Worlds) -> None:
 @pytest.mark.parametrize(
     ("conditions", "spec", "expected"),
     [
-        ([], {}, [("not-ready", "NoSchedule")]),
+        ([], {}, []),
         ([("Ready", "True")], {}, []),
         ([("Ready", "False")], {}, [("not-ready", "NoSchedule"), ("not-ready", "NoExecute")]),
         ([("Ready", "Unknown")], {}, [("unreachable", "NoSchedule"), ("unreachable", "NoExecute")]),

@@ -208,6 +208,8 @@ def test_times_alone_are_no_change() -> None:
     assert managed.keep_times(old, new) == old
     other = config_map({"a": "1"}, [entry("one", data("b"), time=LATER)])
     assert managed.keep_times(old, other) is other
+    changed = config_map({"a": "2"}, [entry("one", data("a"), time=LATER)])
+    assert managed.keep_times(old, changed) is changed
     assert managed.keep_times(config_map({}), new) is new
 
 

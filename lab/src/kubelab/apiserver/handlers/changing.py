@@ -15,7 +15,7 @@ from kubelab.apiserver.handlers import admitting, converting, writing
 from kubelab.apiserver.handlers.storing import answer
 from kubelab.apiserver.handlers.writing import Written
 from kubelab.apiserver.negotiation import media_type, unsupported_media
-from kubelab.apiserver.patching import apply, json_patch, managed, merge, strategic
+from kubelab.apiserver.patching import apply, json_patch, managed, merge, quoting, strategic
 from kubelab.apiserver.request import Request, Response
 from kubelab.apiserver.schema import decode
 from kubelab.apiserver.schema.model import Schema
@@ -86,12 +86,15 @@ def patched(call: Call, media: str, decoded: decoding.Decoded, before: Object, t
     obj = _patched(media, decoded.value, before, target.schema)
     if obj.get("kind") != target.gvk.kind or obj.get("apiVersion") != target.gvk.api_version:
         raise bad_request(_other_kind(obj, target.gvk))
-    if error := decoding.check_types(target.schema, obj, call.resource, target.gvk):
-        raise _misfit(_as_encoded(obj, before), error, target.gvk)
     validation = decoding.field_validation(call.request)
-    obj, sentences = decoding.judge_fields(target.schema, obj, decoded.duplicates, validation, target.gvk)
+    try:
+        if error := decoding.check_types(target.schema, obj, call.resource, target.gvk):
+            raise error
+        kept, sentences = decoding.judge_fields(target.schema, obj, decoded.duplicates, validation, target.gvk)
+    except ApiError as error:
+        raise _misfit(_quoted(call, media, decoded.value, obj, before), error, target.gvk) from error
     call.warn(sentences)
-    return obj
+    return kept
 
 
 def _patched(media: str, value: Json, before: Object, schema: Schema) -> Object:
@@ -118,12 +121,20 @@ def _as_encoded(obj: Json, before: Json) -> Json:
     return {name: _as_encoded(obj[name], kept.get(name)) for name in sorted(obj)}
 
 
-def _misfit(obj: Object, error: ApiError, gvk: GroupVersionKind) -> ApiError:
-    """422 for a patch whose result does not decode; the whole result is quoted."""
+def _quoted(call: Call, media: str, patch: Json, obj: Object, before: Object) -> str:
+    """What is quoted of a patch that can't be: itself if it is a strategic one, else all of its result."""
+    if media == STRATEGIC_PATCH:
+        return quoting.printed(patch)
+    if call.resource.custom is not None:
+        return msgspec.json.encode(obj, order="sorted").decode()
+    return msgspec.json.encode(_as_encoded(obj, before)).decode()
+
+
+def _misfit(quoted: str, error: ApiError, gvk: GroupVersionKind) -> ApiError:
+    """422 for a patch whose result does not decode, or has fields that nobody knows."""
     why = error.message.removeprefix(decode.cannot_be_handled(gvk, "").message)
-    text = msgspec.json.encode(obj).decode()
     return invalid(
-        "", "", "", [FieldError("patch", "FieldValueInvalid", f"Invalid value: {fields.shown(text)}: {why}")]
+        "", "", "", [FieldError("patch", "FieldValueInvalid", f"Invalid value: {fields.shown(quoted)}: {why}")]
     )
 
 

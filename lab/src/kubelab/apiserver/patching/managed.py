@@ -121,11 +121,11 @@ def with_entries(obj: Object, entries: list[Object]) -> Object:
 
 
 def keep_times(old: Object, new: Object) -> Object:
-    """`new`, or with `old`'s entries if theirs differ in times only: a write must not be made of times alone."""
+    """`new`, or with `old`'s entries if it differs in their times only: a write must not be made of times alone."""
     before, after = ownership.entries(old), ownership.entries(new)
     if before == after or not before or not after or len(before) != len(after):
         return new
-    if _timeless(before) != _timeless(after):
+    if _timeless(before) != _timeless(after) or ownership.without_entries(old) != ownership.without_entries(new):
         return new
     return with_entries(new, before)
 

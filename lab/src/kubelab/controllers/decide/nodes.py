@@ -230,10 +230,7 @@ def taints(node: Object, conditions: list[Object], now: datetime) -> list[Object
 def _wanted_taints(node: Object, conditions: list[Object]) -> list[tuple[str, str]]:
     wanted: list[tuple[str, str]] = []
     ready = (find(conditions, "Ready") or {}).get("status")
-    if ready is None:
-        # Not yet heard of: nothing may be scheduled there, what is there may stay.
-        wanted.append((_NOT_READY, "NoSchedule"))
-    elif ready != "True":
+    if ready not in {None, "True"}:
         key = _UNREACHABLE if ready == "Unknown" else _NOT_READY
         wanted += [(key, "NoSchedule"), (key, "NoExecute")]
     wanted += [
