@@ -1,0 +1,77 @@
+"""A client behind a router, as most clients of a cluster are: the router is the one that asks who has an address."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from kubelab.cluster import parse_text
+from kubelab.lab import Lab
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("routed")]
+
+CLUSTER = """
+networks:
+  - {name: lan, ipv4: 198.51.100.0/24, ipv6: "2001:db8:100::/64"}
+  - {name: far, ipv4: 203.0.113.0/24, ipv6: "2001:db8:600::/64"}
+clients:
+  - {name: client}
+  - {name: remote, networks: [far]}
+routers:
+  - {name: edge, networks: [lan, far]}
+"""
+
+
+@pytest.fixture(scope="module")
+def routed(lab_ledger: Any, install: Callable[[Lab], Any]) -> Iterator[Any]:
+    """MetalLB in a cluster with a router."""
+    with ThreadPoolExecutor(1) as thread:  # the tests' event loop is not there yet
+        lab = thread.submit(asyncio.run, lab_ledger.start(parse_text(CLUSTER, "test"), None)).result()
+        yield install(lab)
+        thread.submit(asyncio.run, lab.down()).result()
+    lab_ledger.ended(lab)
+
+
+async def fetch(cluster: Any, address: str) -> Any:
+    host = f"[{address}]" if ":" in address else address
+    done = await cluster.lab.run("remote", ["curl", "-sf", "--max-time", "1", f"http://{host}/"], check=False)
+    return json.loads(done.stdout) if done.code == 0 else None
+
+
+async def neighbour(cluster: Any, address: str) -> str:
+    """The Ethernet address that the router has for an address."""
+    family = "-6" if ":" in address else "-4"
+    shown = (await cluster.lab.run("router/edge", ["ip", family, "-json", "neigh", "show", address])).stdout
+    return next((entry.get("lladdr", "") for entry in json.loads(shown or "[]")), "")
+
+
+async def test_a_client_behind_a_router_is_served_and_the_router_follows_a_fail_over(routed: Any) -> None:
+    await routed.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    await routed.apply(routed.load_balancer("both", "web", ipFamilyPolicy="RequireDualStack"))
+    addresses = await routed.until(lambda: routed.addresses("both"), "addresses")
+    assert len(addresses) == 2
+    for address in addresses:
+        assert await routed.until(lambda address=address: fetch(routed, address), f"a page from {address}")
+    before = {address: await neighbour(routed, address) for address in addresses}
+    owner = await routed.announcer(addresses[0])
+
+    routed.lab.cut(owner)
+    try:
+        for address in addresses:
+            # The router asks nobody anew by itself for as long as its entry is fresh: it was told.
+            assert await routed.until(lambda address=address: fetch(routed, address), f"a page from {address}", 20.0)
+            assert await neighbour(routed, address) not in {before[address], ""}
+    finally:
+        routed.lab.restore(owner)
+
+
+async def test_clients_address_is_kept_through_the_router_with_local_traffic(routed: Any) -> None:
+    await routed.apply(routed.load_balancer("local", "web", externalTrafficPolicy="Local"))
+    (address,) = await routed.until(lambda: routed.addresses("local"), "an address")
+    page = await routed.until(lambda: fetch(routed, address), "a page")
+    assert page["client"] == "203.0.113.201"
