@@ -70,6 +70,8 @@ UNUSED: dict[str, dict[str, str]] = {
         "delete configmaps": "a backend with one of its own is left",
         "delete networkpolicies": "policies are turned off",
         "create secrets": "the webhook's Secret was deleted",
+        "delete secrets": "another operator has left one",
+        "delete validatingwebhookconfigurations": "another operator has left one",
         "tokenreviews": "somebody reads the metrics",
         "subjectaccessreviews": "somebody reads the metrics",
     },

@@ -16,7 +16,7 @@ from metallb.api.v1beta1 import MetalLB
 from metallb.kube.apply import StatusWriter, apply_object
 from metallb.kube.client import KubeClient
 from metallb.kube.errors import ApiError, ConflictError, ForbiddenError, InvalidError, NotFoundError
-from metallb.kube.objects import Bare, Key
+from metallb.kube.objects import BARE, Bare, Key
 from metallb.kube.reconciler import Again, Done, Failed, Outcome, Reconciler
 from metallb.kube.resources import DAEMON_SETS, DEPLOYMENTS, Resource, resource_of
 from metallb.kube.store import Store
@@ -34,11 +34,13 @@ from metallb.operator.conditions import (
     wrong_name,
 )
 from metallb.operator.failover import Suspect
+from metallb.operator.inherited import Inherited, claim, leftovers
 from metallb.operator.installation import Installation
 from metallb.operator.operands import CONTROLLER, NAMESPACE_LABEL, SPEAKER, render
 from metallb.operator.parts import Object
 from metallb.operator.pods import OperandPod, troubles
 from metallb.operator.refusals import CreationRefused, latest
+from metallb.operator.survey import look, survey
 from metallb.operator.validation import errors
 from metallb.telemetry import logs
 
@@ -51,6 +53,12 @@ QUEUE = "metallb"
 FAILED = "FailedToSyncMetalLBResources"
 INVALID = "InvalidMetalLBResource"
 FAILOVER = "IPFailoverPresent"
+
+IMMUTABLE = "field is immutable"
+"""The API server's words when a selector would change."""
+
+CLAIMS = 5
+"""How often an object is claimed that changes meanwhile, as its status does."""
 
 _log = logs.logger(op="reconcile")
 
@@ -140,6 +148,7 @@ class MetalLBOperator:
     queue: Reconciler[Key] = field(init=False)
     _applied: dict[tuple[str, str], Applied] = field(default_factory=dict)
     _missing: frozenset[str] = frozenset()
+    _inherited: list[Inherited] | None = None  # not looked at yet
 
     def __post_init__(self) -> None:
         """Nothing is due yet."""
@@ -186,6 +195,7 @@ class MetalLBOperator:
             return Done()
         if deleted:
             self._applied.clear()
+        await self._survey()
         await self._prune(frozenset(), None)
         return Done()
 
@@ -208,18 +218,26 @@ class MetalLBOperator:
 
     async def _sync(self, resource: MetalLB) -> None:
         kinds = self.stores.kinds()
+        inherited = await self._survey()
         every = render(resource, self.installation)
         wanted = [each for each in every if resource_of(each["apiVersion"], each["kind"]) in kinds]
         self._note_missing(frozenset(each["kind"] for each in every) - {each["kind"] for each in wanted})
+        identities = frozenset((each["kind"], each["metadata"]["name"]) for each in wanted)
+        for each in inherited:
+            if each.identity in identities:
+                await self._claim(each)
         refused: list[tuple[str, ApiError]] = []
         for desired in wanted:
             try:
-                await self._apply(desired)
+                await self._apply_anew(desired, resource)
             except (ForbiddenError, InvalidError, NotFoundError) as error:
                 refused.append((f"could not apply {desired['kind']} {desired['metadata']['name']}", error))
         if refused:
             raise SyncError(refused)
-        await self._prune(frozenset((each["kind"], each["metadata"]["name"]) for each in wanted), resource)
+        await self._prune(identities, resource)
+        for left in leftovers(inherited, identities, resource.metadata.uid):
+            await self._delete(left.resource, left.metadata)
+        self._inherited = []
 
     def _note_missing(self, kinds: frozenset[str]) -> None:
         """Kinds of others, such as a monitor's, may be installed later: what is of them is applied then."""
@@ -246,7 +264,58 @@ class MetalLBOperator:
             return
         _log.info("applying", event="apply", kind=identity[0], name=identity[1])
         after = await apply_object(self.client, desired)
-        self._applied[identity] = Applied(desired, _looks(after.metadata, desired["kind"]))
+        self._applied[identity] = Applied(desired, _looks(after.metadata, desired))
+
+    async def _apply_anew(self, desired: Object, resource: MetalLB) -> None:
+        """Applies; where a field stands in the way that can't be changed, the object that was made for us goes first.
+
+        Raises:
+            ApiError: it can't be applied.
+        """
+        try:
+            await self._apply(desired)
+        except InvalidError as error:
+            if IMMUTABLE not in str(error):
+                raise
+            kind = resource_of(desired["apiVersion"], desired["kind"])
+            found = await self._look(kind, desired["metadata"]["name"])
+            if found is None or found.owner != resource.metadata.uid:
+                raise
+            await self._delete(kind, found.metadata)
+            await self._apply(desired)
+
+    async def _survey(self) -> list[Inherited]:
+        """What an operator before us has left and is not taken over yet; asked for once, best before it matters."""
+        if self._inherited is None:
+            self._inherited = await survey(self.client, self.installation.namespace)
+        return self._inherited
+
+    async def _claim(self, each: Inherited) -> None:
+        """What an operator before us wrote is ours now: an apply takes back what we don't want of it.
+
+        Raises:
+            ApiError: it can't be; a conflict: it changes too fast.
+        """
+        found: Inherited | None = each
+        for _ in range(CLAIMS):
+            patch = claim(found.metadata) if found is not None else None
+            if found is None or patch is None:
+                return
+            name, namespace = found.metadata.name, found.metadata.namespace
+            _log.info("taking over from another operator", event="claim", kind=each.resource.kind, name=name)
+            try:
+                await self.client.json_patch(each.resource, name, patch, namespace=namespace, decoder=BARE)
+            except ConflictError as error:
+                conflict = error
+                found = await self._look(each.resource, name)
+            else:
+                return
+        raise conflict
+
+    async def _look(self, kind: Resource, name: str) -> Inherited | None:
+        """The object as it is now; None: it is gone, or nobody's."""
+        namespace = self.installation.namespace if kind.namespaced else ""
+        return next(iter(await look(self.client, kind, namespace, name)), None)
 
     async def _delete(self, resource: Resource, metadata: ObjectMeta) -> None:
         _log.info("removing what is not wanted any more", event="delete", kind=resource.kind, name=metadata.name)
@@ -261,7 +330,7 @@ class MetalLBOperator:
         wanted = resource_of(desired["apiVersion"], desired["kind"])
         key = (desired["metadata"].get("namespace", ""), desired["metadata"]["name"])
         live = next((store.get(key) for resource, store in self.stores.owned() if resource == wanted), None)
-        return _looks(live.metadata, desired["kind"]) if live is not None else ()
+        return _looks(live.metadata, desired) if live is not None else ()
 
     def _readiness(self, now: dt.datetime) -> State:
         speaker = self._current(DAEMON_SETS, SPEAKER)
@@ -278,7 +347,7 @@ class MetalLBOperator:
         """The workload as the cache has it; None while the cache is behind what was applied."""
         found = self.stores.workloads[resource].get((self.installation.namespace, name))
         applied = self._applied.get((resource.kind, name))
-        behind = found is None or applied is None or _looks(found.metadata, resource.kind) != applied.seen
+        behind = found is None or applied is None or _looks(found.metadata, applied.desired) != applied.seen
         return None if behind else found
 
     async def _say(self, resource: MetalLB, state: State) -> None:
@@ -299,10 +368,15 @@ class MetalLBOperator:
             return
 
 
-def _looks(metadata: ObjectMeta, kind: str) -> tuple[object, ...]:
-    """What changes when somebody edits what we applied, and not when a status does."""
+def _looks(metadata: ObjectMeta, desired: Object) -> tuple[object, ...]:
+    """What changes when somebody edits what we applied, and not when a status does.
+
+    Of annotations only ours: others keep their books in theirs.
+    """
     version = metadata.generation or metadata.resource_version
-    return kind, metadata.uid, version, tuple(sorted(metadata.labels.items())), metadata.owner_references
+    annotations = tuple(metadata.annotations.get(key) for key in desired["metadata"].get("annotations", ()))
+    labels = tuple(sorted(metadata.labels.items()))
+    return desired["kind"], metadata.uid, version, labels, annotations, metadata.owner_references
 
 
 def _is_owned(metadata: ObjectMeta, resource: MetalLB) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from metallb.api.core import Condition, ObjectMeta
 from metallb.api.v1beta1 import MetalLB, MetalLBSpec, MetalLBStatus
+from metallb.kube.answers import ListPage
 from metallb.kube.errors import ApiError, ConflictError, NotFoundError
 from metallb.kube.objects import Bare, Key
 from metallb.kube.resources import (
@@ -31,6 +32,7 @@ from metallb.kube.store import Store
 from metallb.operator.backend import DEPLOYABLE
 from metallb.operator.conditions import WorkloadStatus
 from metallb.operator.failover import Suspect
+from metallb.operator.inherited import Found, FoundMeta
 from metallb.operator.installation import Installation
 from metallb.operator.operands import CLUSTER_SCOPED
 from metallb.operator.pods import OperandPod
@@ -38,6 +40,9 @@ from metallb.operator.reconciler import MetalLBOperator, Outlets, Stores, Worklo
 
 NAMESPACE = "metallb-system"
 Object = dict[str, Any]
+Objects = list[Object]
+Texts = list[str]
+"""Names for what the cluster's own `list` would hide."""
 
 
 WORKLOADS = (DAEMON_SETS, DEPLOYMENTS)
@@ -60,7 +65,8 @@ class FakeCluster:
     """Server-side apply, deletion and status patches of the few kinds that the operator writes.
 
     `writes` lists what was asked, `changes` counts what changed an object; `failing` answers instead, `refused`
-    does for objects of a name.
+    does for objects of a name. `left` is what an operator before has left; `meanwhile` happens after the next applies
+    have had their effect, and before their answers arrive.
     """
 
     objects: dict[tuple[str, str], Object] = field(default_factory=dict)
@@ -69,6 +75,8 @@ class FakeCluster:
     changes: int = 0
     failing: ApiError | None = None
     refused: dict[str, ApiError] = field(default_factory=dict)
+    left: dict[tuple[str, str], Found] = field(default_factory=dict)
+    meanwhile: list[Callable[[], None]] = field(default_factory=list)
     warnings: list[tuple[str, str]] = field(default_factory=list)
     stores: Stores = field(default_factory=make_stores)
     now: str = "2026-01-01T00:00:00Z"
@@ -93,10 +101,30 @@ class FakeCluster:
                 "generation": (known["generation"] if known else 0) + spec_moves,
                 "status": known["status"] if known else {},
             }
-        return Bare(self._metadata(resource.kind, name))
+        answer = Bare(self._metadata(resource.kind, name))
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        return answer
+
+    async def list(self, resource: Resource, *, field_selector: str = "", **_options: Any) -> ListPage[Found]:
+        name = field_selector.partition("=")[2]
+        found = [each for (kind, own), each in self.left.items() if kind == resource.kind and name in ("", own)]
+        return ListPage(found, "1")
+
+    async def json_patch(self, resource: Resource, name: str, operations: Objects, **_options: Any) -> Bare:
+        self._record(f"claim {resource.kind}/{name}")
+        found = self.left[resource.kind, name].metadata
+        wanted = {each["path"]: each["value"] for each in operations}
+        if wanted["/metadata/resourceVersion"] != found.resource_version:
+            raise ConflictError("PATCH", "changed", code=409)
+        entries = wanted["/metadata/managedFields"]
+        self.leave(resource.kind, name, managedFields=entries)
+        return Bare(found)
 
     async def delete(self, resource: Resource, name: str, **_options: Any) -> None:
         self._record(f"delete {resource.kind}/{name}")
+        if self.left.pop((resource.kind, name), None) is not None and (resource.kind, name) not in self.objects:
+            return
         if self.objects.pop((resource.kind, name), None) is None:
             raise NotFoundError("DELETE", "gone", code=404)
         self.changes += 1
@@ -127,6 +155,14 @@ class FakeCluster:
         found["applied"] = {}
         found["generation"] += 1
         found["version"] = self.changes
+
+    def leave(self, kind: str, name: str, *, uid: str = "u-1", **metadata: Any) -> None:
+        """An operator before has made this, for the resource of this uid; none where it is empty."""
+        self.changes += 1
+        owner = {"apiVersion": "metallb.io/v1beta1", "kind": "MetalLB", "name": "metallb", "uid": uid}
+        owners = [owner | {"controller": True}] if uid else []
+        body = {"name": name, "namespace": NAMESPACE, "uid": f"left-{name}", "resourceVersion": str(self.changes)}
+        self.left[kind, name] = Found(msgspec.convert({**body, "ownerReferences": owners, **metadata}, FoundMeta))
 
     def put_pod(self, name: str, **status: Any) -> None:
         """A pod of MetalLB that is not ready since the beginning of 2026."""
@@ -177,7 +213,7 @@ class FakeCluster:
     def conditions(self, name: str = "metallb") -> dict[str, Condition]:
         return {each.type: each for each in self.resources[name].status.conditions}
 
-    def taken(self) -> list[str]:
+    def taken(self) -> Texts:
         """The writes since the last call."""
         found, self.writes = self.writes, []
         return found
