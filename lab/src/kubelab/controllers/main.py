@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import signal
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import msgspec
-import uvloop
 
-from kubelab import kubeconfig
+from kubelab import component, kubeconfig
 from kubelab.apiclient import ApiClient
+from kubelab.component import Ready
 from kubelab.controllers.run.basics import Accounts, ClusterRoles
 from kubelab.controllers.run.context import Context, add_indexes
 from kubelab.controllers.run.daemonsets import DaemonSets
@@ -31,8 +25,6 @@ from kubelab.controllers.run.replicasets import ReplicaSets
 from kubelab.controllers.run.scheduler import Scheduler
 from kubelab.kubeconfig import Connection, KubeconfigError
 
-Ready: TypeAlias = Callable[[], None]
-
 _USER_AGENT, _SCHEDULER_AGENT = "kube-controller-manager", "kube-scheduler"
 
 
@@ -47,31 +39,15 @@ class Config(msgspec.Struct):
     """The configuration file; fields that are not known here are for others."""
 
     kubeconfig: str
-    log_level: str = "INFO"
 
 
 def main() -> int:
     """Run all controllers until SIGTERM or SIGINT; the exit code."""
-    try:
-        config = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Config)
-        connection = kubeconfig.load(config.kubeconfig)
-    except (IndexError, OSError, msgspec.DecodeError, KubeconfigError) as error:
-        what = "usage: python -m kubelab.controllers CONFIG.json" if isinstance(error, IndexError) else str(error)
-        sys.stderr.write(f"controllers: {what}\n")
-        return 2
-    form = "%(asctime)s %(levelname)s %(name)s %(message)s"
-    logging.basicConfig(level=config.log_level, stream=sys.stderr, format=form)
-    uvloop.run(_until_stopped(connection))
-    return 0
+    return component.live("controllers", Config, _run, expected=(KubeconfigError,))
 
 
-async def _until_stopped(connection: Connection) -> None:
-    task = asyncio.create_task(run(connection, ready=lambda: print("ready", flush=True)))  # noqa: T201  # the starter waits for it
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+async def _run(config: Config, ready: Ready) -> None:
+    await run(kubeconfig.load(config.kubeconfig), ready)
 
 
 async def run(connection: Connection, ready: Ready) -> None:

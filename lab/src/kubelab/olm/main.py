@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import random
-import signal
-import sys
 import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Final, TypeAlias
+from collections.abc import Awaitable
+from typing import Final
 
 import msgspec
-import uvloop
 
-from kubelab import kubeconfig
+from kubelab import component, kubeconfig
 from kubelab.apiclient import ApiClient, ApiFailure
+from kubelab.component import Ready
 from kubelab.kubeconfig import Connection, KubeconfigError
 from kubelab.objects import Object
 from kubelab.olm import catalogs, packages, plans, subscriptions, versions
@@ -26,8 +21,6 @@ from kubelab.olm.definitions import definitions
 from kubelab.olm.judging import is_established
 from kubelab.olm.names import DEFINITIONS, NAMESPACES, OPERATOR_GROUPS
 from kubelab.olm.world import Chance, World
-
-Ready: TypeAlias = Callable[[], None]
 
 _LOOK_S: Final = 0.02
 _MARKETPLACE, _EVERYWHERE = "openshift-marketplace", "openshift-operators"
@@ -39,37 +32,20 @@ _GLOBAL_GROUP: Final[Object] = {
 
 
 class Config(msgspec.Struct):
-    """The configuration file: image references and the folders that stand for them."""
+    """The configuration file; `images`: image references and the folders that stand for them."""
 
     kubeconfig: str
     images: dict[str, str]
-    log_level: str = "INFO"
 
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; the exit code."""
-    try:
-        config = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Config)
-        connection = kubeconfig.load(config.kubeconfig)
-    except (IndexError, OSError, msgspec.DecodeError, KubeconfigError) as error:
-        what = "usage: python -m kubelab.olm CONFIG.json" if isinstance(error, IndexError) else str(error)
-        sys.stderr.write(f"olm: {what}\n")
-        return 2
-    form = "%(asctime)s %(levelname)s %(name)s %(message)s"
-    logging.basicConfig(level=config.log_level, stream=sys.stderr, format=form)
-    uvloop.run(_until_stopped(connection, Content(config.images)))
-    return 0
+    return component.live("olm", Config, _run, expected=(KubeconfigError,))
 
 
-async def _until_stopped(connection: Connection, content: Content) -> None:
+async def _run(config: Config, ready: Ready) -> None:
     chance = Chance(time.time, random.randrange)
-    ready = lambda: print("ready", flush=True)  # noqa: E731, T201  # the starter waits for it
-    task = asyncio.create_task(run(connection, content, chance, ready))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await run(kubeconfig.load(config.kubeconfig), Content(config.images), chance, ready)
 
 
 async def run(connection: Connection, content: Content, chance: Chance, ready: Ready) -> None:

@@ -13,6 +13,8 @@ import msgspec
 
 FRR_FOLDER = "/run/frr"
 """Where FRR's daemons find each other: a router has a /run of its own."""
+FILE = "/run/router.conf"
+"""The configuration that `configuration` makes."""
 BIRD_SOCKET = "/run/bird/bird.ctl"
 """Where `birdc` finds BIRD."""
 

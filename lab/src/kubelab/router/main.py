@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
+from kubelab import component
+from kubelab.component import Ready
 from kubelab.network import kernel
 from kubelab.router import daemons
 from kubelab.router.daemons import Config
@@ -26,36 +25,31 @@ class DaemonError(Exception):
     """A daemon is not there, or ended."""
 
 
-async def run(config: Config, folder: Path) -> None:
-    """Serve until SIGTERM.
+async def run(config: Config, ready: Ready) -> None:
+    """Serve until cancelled; `ready` is called once the daemons take sessions.
 
     Raises:
         DaemonError: a daemon is missing, does not get ready, or ends by itself.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    file = _prepare(config, folder)
+    file = _prepare(config)
     running: list[Process] = []
     try:
         for command, socket in zip(daemons.commands(config, str(file)), daemons.sockets(config), strict=True):
             running.append(await _start(command))
             await _serves(running[-1], command[0], Path(socket))
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        await _until_the_end(stop, running)
+        ready()
+        await _until_one_ends(running)
     finally:
         await _stop(running)
 
 
-def _prepare(config: Config, folder: Path) -> Path:
+def _prepare(config: Config) -> Path:
     """Make the files that the daemons need; the configuration's."""
     for each in map(Path, daemons.sockets(config)):
         each.parent.mkdir(parents=True, exist_ok=True)
         each.unlink(missing_ok=True)
     _own_etc(daemons.etc(Path("/etc/group").read_text(encoding="utf-8")))
-    file = folder / f"router-{config.name}.conf"
+    file = Path(daemons.FILE)
     file.write_text(daemons.configuration(config), encoding="ascii")
     return file
 
@@ -98,15 +92,19 @@ async def _serves(process: Process, name: str, socket: Path) -> None:
     raise DaemonError(f"{name} does not serve: see its words above")
 
 
-async def _until_the_end(stop: asyncio.Event, running: Sequence[Process]) -> None:
-    """Wait for the word to stop; a daemon that ends takes the others along."""
-    stopping = asyncio.create_task(stop.wait())
+async def _until_one_ends(running: Sequence[Process]) -> None:
+    """A daemon that ends takes the others along.
+
+    Raises:
+        DaemonError: always.
+    """
     ends = [asyncio.create_task(process.wait()) for process in running]
-    done, pending = await asyncio.wait([stopping, *ends], return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    if stopping not in done:
-        raise DaemonError("a daemon has ended")
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in ends:
+            task.cancel()
+    raise DaemonError("a daemon has ended")
 
 
 async def _stop(running: Sequence[Process]) -> None:
@@ -119,15 +117,4 @@ async def _stop(running: Sequence[Process]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the process; its exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if len(given) != 1:
-        sys.stderr.write("usage: python -m kubelab.router CONFIG.json\n")
-        return 2
-    file = Path(given[0])
-    try:
-        config = msgspec.json.decode(file.read_bytes(), type=Config)
-        asyncio.run(run(config, file.parent))
-    except (DaemonError, OSError, msgspec.MsgspecError) as error:
-        sys.stderr.write(f"kubelab router: {error}\n")
-        return 1
-    return 0
+    return component.live("router", Config, run, arguments, expected=(DaemonError, OSError))

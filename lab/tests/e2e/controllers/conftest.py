@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -221,7 +220,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     api = Process((*API_SERVER, str(tmp_path)))
     config = tmp_path / "controllers.json"
     config.write_text(
-        json.dumps({"kubeconfig": str(tmp_path / "kubeconfig"), "log_level": os.environ.get("LOG", "WARNING")})
+        json.dumps({"kubeconfig": str(tmp_path / "kubeconfig")})
     )
     controllers = Process((*CONTROLLERS, str(config)))
     try:
