@@ -1,0 +1,1 @@
+"""Makes the container images: `make images`."""
