@@ -28,6 +28,16 @@ SHARING_ANNOTATIONS = ("metallb.io/allow-shared-ip", "metallb.universe.tf/allow-
 
 
 @dataclass(frozen=True, slots=True)
+class _Electorate:
+    """Nodes with a living speaker: those that advertisements select; of them the available ones; of them the best."""
+
+    advertisements: tuple[L2Advertisement, ...]
+    selected: frozenset[NodeName]
+    able: frozenset[NodeName]
+    best: frozenset[NodeName]
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """What the election looks at beside the Service.
 
@@ -42,6 +52,17 @@ class Cluster:
     live: frozenset[NodeName]
     nodes: Mapping[NodeName, Node] = field(default_factory=dict)
     ignore_exclude: bool = False
+    _electorates: dict[tuple[int, ...], _Electorate] = field(
+        init=False, default_factory=dict, compare=False, repr=False
+    )
+
+    def electorate(self, advertisements: tuple[L2Advertisement, ...]) -> _Electorate:
+        """The nodes that some advertisements are for; remembered, as most Services have the same ones."""
+        key = tuple(map(id, advertisements))
+        known = self._electorates.get(key)
+        if known is None:
+            known = self._electorates[key] = _electorate(advertisements, self)
+        return known
 
     def labels(self, node: NodeName) -> Labels:
         """Labels of a node; none where it is unknown."""
@@ -76,42 +97,47 @@ Decision: TypeAlias = Announce | Withhold
 
 
 @dataclass(frozen=True, slots=True)
-class _Subject:
-    """A Service that some node can announce."""
+class Standing:
+    """A Service that some node may announce: what of it elections look at.
+
+    Attributes:
+        addresses: of its status; the first one stands for all in elections.
+        advertisements: those for its pool and labels.
+        pool: the name of its pool.
+        spreads: whether its pool asks for addresses spread evenly.
+        serving: nodes with an endpoint that can serve, where only these may announce (policy Local); else None.
+        is_served: whether an endpoint can serve at all.
+        shares: whether it may share its addresses.
+    """
 
     addresses: tuple[Address, ...]
     advertisements: tuple[L2Advertisement, ...]
+    pool: str
+    spreads: bool = False
+    serving: frozenset[NodeName] | None = None
+    is_served: bool = True
+    shares: bool = False
+
+    @property
+    def offence(self) -> L2Advertisement | None:
+        """An advertisement for some Services only: it excludes those that may share their addresses."""
+        return next((each for each in self.advertisements if self.shares and each.service_selectors), None)
 
 
 def decide(
     service: Service | None, endpoints: Sequence[Endpoint], config: Config, cluster: Cluster, lb_class: str = ""
 ) -> Decision:
-    """The whole decision for one Service; None for one that is gone.
+    """The whole decision for one Service, by election; None for one that is gone."""
+    standing = stand(service, endpoints, config, lb_class)
+    return judge(standing, cluster) if isinstance(standing, Standing) else Withhold(standing)
 
-    The address that the election hashes is the first of the status: all addresses of a Service go one way.
-    """
+
+def stand(
+    service: Service | None, endpoints: Sequence[Endpoint], config: Config, lb_class: str = ""
+) -> Standing | Reason:
+    """What elections look at, or why there is none; the same on every node."""
     if service is None or service.spec.type != "LoadBalancer" or (service.spec.load_balancer_class or "") != lb_class:
-        return Withhold(NotLoadBalancer())
-    subject = _subject(service, config, cluster)
-    if not isinstance(subject, _Subject):
-        return Withhold(subject)
-    selected = _selected(subject.advertisements, cluster)
-    everyone = {node for node in selected if cluster.available(node)}
-    witness = elect(everyone or selected, subject.addresses[0], {})
-    if not any(endpoint.can_serve for endpoint in endpoints):
-        return Withhold(NoServingEndpoint(witness))
-    local = service.spec.external_traffic_policy == "Local"
-    serving = {each.node_name for each in endpoints if each.can_serve}
-    candidates = everyone & serving if local else everyone
-    winner = elect(candidates, subject.addresses[0], _scores(candidates, subject.advertisements, cluster))
-    if winner is None:
-        return Withhold(NoCandidate(local, witness))
-    if winner != cluster.me:
-        return Withhold(OtherNode(winner))
-    return Announce(subject.addresses, interfaces_of(subject.advertisements, cluster))
-
-
-def _subject(service: Service, config: Config, cluster: Cluster) -> _Subject | Reason:
+        return NotLoadBalancer()
     shown = tuple(ingress.ip for ingress in service.status.load_balancer.ingress)
     if not shown:
         return NoAddress()
@@ -119,9 +145,49 @@ def _subject(service: Service, config: Config, cluster: Cluster) -> _Subject | R
     pool = config.pool_of(addresses) if addresses else None
     if pool is None:
         return AddressForeign(shown)
-    advertisements = tuple(each for each in pool.l2 if each.selects_service(service.metadata.labels))
-    subject = _Subject(addresses, advertisements)
-    return _refusal(service, pool.name, subject, cluster) or subject
+    serving = frozenset(each.node_name for each in endpoints if each.can_serve)
+    local = service.spec.external_traffic_policy == "Local"
+    return Standing(
+        addresses,
+        advertisements=tuple(each for each in pool.l2 if each.selects_service(service.metadata.labels)),
+        pool=pool.name,
+        spreads=pool.terms.spread,
+        serving=frozenset(node for node in serving if node is not None) if local else None,
+        is_served=bool(serving),
+        shares=any(name in service.metadata.annotations for name in SHARING_ANNOTATIONS),
+    )
+
+
+def judge(standing: Standing, cluster: Cluster, owner: NodeName | None = None) -> Decision:
+    """Whether this node announces.
+
+    Args:
+        standing: the Service.
+        cluster: what is known of nodes.
+        owner: who does by the plan of addresses that are spread; None: it is elected.
+    """
+    if (refusal := _refusal(standing, cluster)) is not None:
+        return Withhold(refusal)
+    candidates = contenders(standing, cluster)
+    winner = owner if owner in candidates else elect(candidates, standing.addresses[0], {})
+    if winner is None:
+        return Withhold(NoCandidate(standing.serving is not None, _witness(standing, cluster)))
+    if winner != cluster.me:
+        return Withhold(OtherNode(winner))
+    return Announce(standing.addresses, interfaces_of(standing.advertisements, cluster))
+
+
+def contenders(standing: Standing, cluster: Cluster) -> frozenset[NodeName]:
+    """The nodes of which one announces if something serves: those that preferences put first.
+
+    Under policy Cluster they don't depend on what serves, so that plans stay as they are while pods come and go.
+    """
+    if standing.offence is not None:
+        return frozenset()
+    electorate = cluster.electorate(standing.advertisements)
+    if standing.serving is None:
+        return electorate.best
+    return _best(electorate.able & standing.serving, standing.advertisements, cluster)
 
 
 def interfaces_of(advertisements: Iterable[L2Advertisement], cluster: Cluster) -> frozenset[InterfaceName]:
@@ -138,26 +204,36 @@ def _parse(shown: Iterable[str]) -> tuple[Address, ...]:
         return ()
 
 
-def _refusal(service: Service, pool: str, subject: _Subject, cluster: Cluster) -> Reason | None:
-    witness = elect(cluster.live, subject.addresses[0], {})
-    if any(name in service.metadata.annotations for name in SHARING_ANNOTATIONS):
-        for each in subject.advertisements:
-            if each.service_selectors:
-                return SharedWithSelectors(each.name, witness)
+def _refusal(standing: Standing, cluster: Cluster) -> Reason | None:
+    if (offence := standing.offence) is not None:
+        return SharedWithSelectors(offence.name, elect(cluster.live, standing.addresses[0], {}))
     mine = cluster.labels(cluster.me)
-    if any(each.selects_node(mine) for each in subject.advertisements):
-        return None
-    return NoAdvertisement(pool, None if _selected(subject.advertisements, cluster) else witness)
+    if not any(each.selects_node(mine) for each in standing.advertisements):
+        others = cluster.electorate(standing.advertisements).selected
+        return NoAdvertisement(standing.pool, None if others else elect(cluster.live, standing.addresses[0], {}))
+    return None if standing.is_served else NoServingEndpoint(_witness(standing, cluster))
 
 
-def _selected(advertisements: Sequence[L2Advertisement], cluster: Cluster) -> set[NodeName]:
-    return {node for node in cluster.live if any(each.selects_node(cluster.labels(node)) for each in advertisements)}
+def _witness(standing: Standing, cluster: Cluster) -> NodeName | None:
+    """The node that tells people, where all come to the same end."""
+    electorate = cluster.electorate(standing.advertisements)
+    return elect(electorate.able or electorate.selected, standing.addresses[0], {})
 
 
-def _scores(
-    candidates: Iterable[NodeName], advertisements: Sequence[L2Advertisement], cluster: Cluster
-) -> dict[NodeName, int]:
+def _electorate(advertisements: tuple[L2Advertisement, ...], cluster: Cluster) -> _Electorate:
+    selected = frozenset(
+        node for node in cluster.live if any(each.selects_node(cluster.labels(node)) for each in advertisements)
+    )
+    able = frozenset(node for node in selected if cluster.available(node))
+    return _Electorate(advertisements, selected, able, _best(able, advertisements, cluster))
+
+
+def _best(
+    nodes: frozenset[NodeName], advertisements: tuple[L2Advertisement, ...], cluster: Cluster
+) -> frozenset[NodeName]:
     preferring = [each for each in advertisements if each.preferences]
     if not preferring:
-        return {}
-    return {node: sum(each.score(cluster.labels(node)) for each in preferring) for node in candidates}
+        return nodes
+    scores = {node: sum(each.score(cluster.labels(node)) for each in preferring) for node in nodes}
+    highest = max(scores.values(), default=0)
+    return frozenset(node for node in nodes if scores[node] == highest)

@@ -1,4 +1,4 @@
-"""What a pool gives beside its addresses: how many to one namespace, how long it remembers, whether it gives at all.
+"""What a pool gives beside its addresses: what it allows, remembers and asks for.
 
 Written as annotations, as upstream's CRD prunes fields that it does not know. Without them a pool is as upstream's.
 """
@@ -12,8 +12,9 @@ from metallb.config.parsing import Problems
 
 DRAIN = "metallb.io/drain"
 QUOTA = "metallb.io/quota-per-namespace"
+SPREAD = "metallb.io/spread"
 STICKY = "metallb.io/sticky-seconds"
-ANNOTATIONS = (DRAIN, QUOTA, STICKY)
+ANNOTATIONS = (DRAIN, QUOTA, SPREAD, STICKY)
 MOST_ADDRESSES = 2**31 - 1
 LONGEST_S = 366 * 24 * 3600
 """A year: the longest that addresses are remembered."""
@@ -23,7 +24,7 @@ _MOST_DIGITS = 10
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Limits of a pool.
+    """Limits of a pool, and how its addresses are announced.
 
     Attributes:
         draining: it gives nothing new; what it gave stays.
@@ -31,11 +32,13 @@ class Terms:
             address counts once.
         sticky_s: seconds for which the addresses of a deleted Service are remembered for one of the same namespace and
             name; 0 means that they are not.
+        spread: layer 2 spreads its addresses evenly over nodes.
     """
 
     draining: bool = False
     quota: int | None = None
     sticky_s: int = 0
+    spread: bool = False
 
 
 FREE = Terms()
@@ -50,15 +53,16 @@ def written(annotations: Mapping[str, str]) -> tuple[str | None, ...]:
 def parse(annotations: Mapping[str, str], problems: Problems) -> Terms:
     """Reads a pool's annotations; notes what can't be read, which then counts as absent."""
     return Terms(
-        draining=_parse_drain(annotations.get(DRAIN), problems),
+        draining=_parse_flag(DRAIN, annotations.get(DRAIN), problems),
         quota=_parse_number(QUOTA, annotations.get(QUOTA), MOST_ADDRESSES, problems),
         sticky_s=_parse_number(STICKY, annotations.get(STICKY), LONGEST_S, problems) or 0,
+        spread=_parse_flag(SPREAD, annotations.get(SPREAD), problems),
     )
 
 
-def _parse_drain(text: str | None, problems: Problems) -> bool:
+def _parse_flag(name: str, text: str | None, problems: Problems) -> bool:
     if text not in {None, "true", "false"}:
-        problems.add(_path(DRAIN), str(text), "must be 'true' or 'false'")
+        problems.add(_path(name), str(text), "must be 'true' or 'false'")
     return text == "true"
 
 

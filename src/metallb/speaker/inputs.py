@@ -16,6 +16,7 @@ from msgspec.json import Decoder
 from metallb.api import v1beta1, v1beta1_bgp, v1beta2
 from metallb.api.core import Namespace, Node, Secret
 from metallb.api.net import NodeName
+from metallb.config import terms
 from metallb.config.build import Snapshot, for_node
 from metallb.config.errors import ConfigError
 from metallb.config.selectors import Labels
@@ -137,12 +138,17 @@ class ConfigInputs:
 
 
 def _spec_or_labels_changed(change: Change[v1beta1.IPAddressPool]) -> bool:
-    """The controller's counters in the status are not ours to look at; labels are: advertisements select by them."""
+    """The controller's counters in the status are not ours to look at; labels are: advertisements select by them.
+
+    So are the annotations that have a meaning.
+    """
     return _version(change.before) != _version(change.after)
 
 
-def _version(pool: v1beta1.IPAddressPool | None) -> tuple[int, Labels] | None:
-    return None if pool is None else (pool.metadata.generation, pool.metadata.labels)
+def _version(pool: v1beta1.IPAddressPool | None) -> tuple[int, Labels, tuple[str | None, ...]] | None:
+    if pool is None:
+        return None
+    return pool.metadata.generation, pool.metadata.labels, terms.written(pool.metadata.annotations)
 
 
 def _labels_changed(change: Change[Node] | Change[Namespace]) -> bool:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from metallb.advertisement.layer2 import Announce, Cluster, Decision, Withhold, decide
+from metallb.advertisement.layer2 import Announce, Cluster, Decision, Standing, Withhold, judge, stand
 from metallb.advertisement.reasons import (
     NoAdvertisement,
     NoCandidate,
@@ -28,6 +28,7 @@ from metallb.kube.objects import Key
 from metallb.kube.reconciler import Again, Done, Outcome, Reconciler
 from metallb.kube.store import Store
 from metallb.speaker.announcer import Announcer
+from metallb.speaker.spreading import Spreading
 from metallb.telemetry import logs
 
 CONFIG_KEY = "config"
@@ -45,6 +46,9 @@ Among thousands of objects, which somebody may apply one by one, a look takes te
 
 _DECIDED = Key("", "")
 """No Service: stands in line behind those whose decisions somebody waits for."""
+
+_PLAN = Key("", "plan")
+"""No Service: the plan of addresses that are spread is due."""
 
 _log = logs.logger(op="announce")
 
@@ -115,6 +119,7 @@ class ServiceSpeaker:
         self._outlets = outlets
         self._clock = clock
         self._cluster: Cluster | None = None
+        self._spreading: Spreading | None = None
         self._rested = float("-inf")
         self._untold: dict[ServiceKey, float] = {}
         self._waiting: list[Callable[[], None]] = []
@@ -146,6 +151,7 @@ class ServiceSpeaker:
         _log.info("configuration loaded", event="configLoaded", pools=[pool.name for pool in config.pools])
         self._outlets.config_loaded()
         if before is None or before.pools != config.pools:
+            self._spreading = self._spread(config)
             self.review_all()
         self.configured.set()
         return Done()
@@ -158,12 +164,62 @@ class ServiceSpeaker:
             return Done()
         if self.state.config is None:
             return Done()
+        if raw == _PLAN:
+            self._plan()
+            return Done()
         key = ServiceKey(*raw)
         service = self._stores.services.get(raw)
-        self._apply(key, service, self._decide(service, self.state.config))
+        decision = self._decide(key, service, self.state.config)
+        if decision is None:
+            return Done()
+        self._apply(key, service, decision)
         return self._tell(key, service)
 
-    def _decide(self, service: Service | None, config: Config) -> Decision:
+    def _decide(self, key: ServiceKey, service: Service | None, config: Config) -> Decision | None:
+        """What is to be done now; None: a plan comes first, and then everybody whom it concerns."""
+        standing = self._stand(service, config)
+        owner = None
+        if self._spreading is not None:
+            spread = standing if isinstance(standing, Standing) and standing.spreads else None
+            self._spreading.put(key, spread)
+            self._plan(key)
+            if spread is not None and self._spreading.waits(key):
+                return None
+            owner = self._spreading.owner(key)
+        if not isinstance(standing, Standing):
+            return Withhold(standing)
+        decision = judge(standing, self._around(), owner)
+        if not isinstance(decision, Announce) or not decision.interfaces:
+            return decision
+        if decision.interfaces & self._announcer.interface_names:
+            return decision
+        return Withhold(NoInterface(tuple(sorted(decision.interfaces))))
+
+    def _spread(self, config: Config) -> Spreading | None:
+        """All Services that are to be spread, before the first of them is decided about."""
+        if not any(pool.terms.spread for pool in config.pools):
+            return None
+        spreading = self._spreading or Spreading(self._clock)
+        known = ((each.key, self._stand(each, config)) for each in self._stores.services.values())
+        spreading.replace((key, each) for key, each in known if isinstance(each, Standing) and each.spreads)
+        return spreading
+
+    def _plan(self, asking: ServiceKey | None = None) -> None:
+        """Makes the plan of addresses that are spread, if one is due, and looks at the others that it moves."""
+        if self._spreading is None or (due_s := self._spreading.due_s(self._around())) is None:
+            return
+        if due_s:
+            self.services.add_after(_PLAN, due_s)
+            return
+        for key in self._spreading.plan(self._around()):
+            if key != asking:
+                self.services.add(Key(*key))
+
+    def _stand(self, service: Service | None, config: Config) -> Standing | Reason:
+        endpoints = self._endpoints(service) if service is not None else []
+        return stand(service, endpoints, config, self._settings.lb_class)
+
+    def _around(self) -> Cluster:
         if self._cluster is None:
             self._cluster = Cluster(
                 me=self._settings.node,
@@ -171,13 +227,7 @@ class ServiceSpeaker:
                 nodes={each.name: each for each in self._stores.nodes.values()},
                 ignore_exclude=self._settings.ignore_exclude,
             )
-        endpoints = self._endpoints(service) if service is not None else []
-        decision = decide(service, endpoints, config, self._cluster, self._settings.lb_class)
-        if not isinstance(decision, Announce) or not decision.interfaces:
-            return decision
-        if decision.interfaces & self._announcer.interface_names:
-            return decision
-        return Withhold(NoInterface(tuple(sorted(decision.interfaces))))
+        return self._cluster
 
     def _endpoints(self, service: Service) -> list[Endpoint]:
         slices = self._stores.slices.indexed(SLICES_BY_SERVICE, str(service.key))

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metallb.advertisement.election import elect, rank
+from metallb.advertisement.election import draws, elect, order
 from metallb.api.net import Address, NodeName
 
 NODES = tuple(map(NodeName, ("kind-control-plane", "kind-worker", "kind-worker2", "node-a", "node-b", "node-c")))
 
 
 @pytest.mark.parametrize(
-    ("ip", "order", "digest"),
+    ("ip", "recorded", "digest"),
     [
         (
             "192.168.1.10",
@@ -32,7 +32,7 @@ NODES = tuple(map(NodeName, ("kind-control-plane", "kind-worker", "kind-worker2"
         ),
     ],
 )
-def test_order_is_upstreams(ip: str, order: list[str], digest: str) -> None:
+def test_order_is_upstreams(ip: str, recorded: list[str], digest: str) -> None:
     address = Address.parse(ip)
     left, found = set(NODES), []
     while left:
@@ -40,13 +40,14 @@ def test_order_is_upstreams(ip: str, order: list[str], digest: str) -> None:
         assert winner is not None
         found.append(winner)
         left.discard(winner)
-    assert found == order
-    assert rank(NodeName(order[0]), address)[:8].hex() == digest
+    assert found == recorded
+    assert draws(address)(NodeName(found[0]))[:8].hex() == digest
+    assert order(reversed(NODES), address) == found
 
 
 @pytest.mark.parametrize("text", ["FC00:F853:0CCD:E799:0:0:0:1", "fc00:f853:ccd:e799::1"])
 def test_the_way_an_address_is_written_does_not_matter(text: str) -> None:
-    assert rank(NODES[0], Address.parse(text)) == rank(NODES[0], Address.parse("fc00:f853:ccd:e799::1"))
+    assert draws(Address.parse(text))(NODES[0]) == draws(Address.parse("fc00:f853:ccd:e799::1"))(NODES[0])
 
 
 def test_a_mapped_address_is_its_ipv4_address() -> None:

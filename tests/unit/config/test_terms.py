@@ -13,7 +13,7 @@ from metallb.api import v1beta1
 from metallb.api.core import ObjectMeta
 from metallb.config.parsing import Problems
 from metallb.config.pools import parse_pool
-from metallb.config.terms import DRAIN, FREE, LONGEST_S, QUOTA, STICKY, Terms, parse, written
+from metallb.config.terms import DRAIN, FREE, LONGEST_S, QUOTA, SPREAD, STICKY, Terms, parse, written
 
 
 def problems() -> Problems:
@@ -32,7 +32,9 @@ def problems() -> Problems:
         ({STICKY: "0"}, FREE),
         ({STICKY: "3600"}, Terms(sticky_s=3600)),
         ({STICKY: str(LONGEST_S)}, Terms(sticky_s=LONGEST_S)),
-        ({DRAIN: "true", QUOTA: "1", STICKY: "2"}, Terms(True, 1, 2)),
+        ({SPREAD: "true"}, Terms(spread=True)),
+        ({SPREAD: "false"}, FREE),
+        ({DRAIN: "true", QUOTA: "1", STICKY: "2", SPREAD: "true"}, Terms(True, 1, 2, True)),
     ],
 )
 def test_what_is_written_is_read(annotations: dict[str, str], terms: Terms) -> None:
@@ -47,6 +49,7 @@ def test_what_is_written_is_read(annotations: dict[str, str], terms: Terms) -> N
         (DRAIN, "yes", "must be 'true' or 'false'"),
         (DRAIN, "", "must be 'true' or 'false'"),
         (DRAIN, "True", "must be 'true' or 'false'"),
+        (SPREAD, "evenly", "must be 'true' or 'false'"),
         (QUOTA, "", "must be a whole number from 0 to 2147483647"),
         (QUOTA, "-1", "must be a whole number from 0 to 2147483647"),
         (QUOTA, "2147483648", "must be a whole number from 0 to 2147483647"),
@@ -79,7 +82,7 @@ def test_they_are_part_of_the_pool_and_of_its_errors(make_pool: Callable[..., v1
     ]
 
 
-@given(st.dictionaries(st.sampled_from([DRAIN, QUOTA, STICKY, "other"]), st.text(max_size=5)))
+@given(st.dictionaries(st.sampled_from([DRAIN, QUOTA, SPREAD, STICKY, "other"]), st.text(max_size=5)))
 def test_equal_annotations_are_equal_terms_and_no_text_crashes(annotations: dict[str, str]) -> None:
     again = {**annotations, "other": "another"}
     assert written(again) == written(annotations)

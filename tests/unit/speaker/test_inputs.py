@@ -202,6 +202,7 @@ class TestAnotherLook:
             pytest.param((pool(),), (pool(generation=2),), True, id="a pool's spec"),
             pytest.param((pool(),), (pool(labels={"a": "b"}),), True, id="a pool's label"),
             pytest.param((pool(),), (pool(annotations={"a": "b"}),), False, id="a pool's counters or notes"),
+            pytest.param((pool(),), (pool(annotations={"metallb.io/spread": "true"}),), True, id="a pool's terms"),
             pytest.param((node(A),), (node(A, rack="3"),), True, id="a node's label"),
             pytest.param((node(A),), (node(A, "2"),), False, id="a node's state"),
             pytest.param((TENANT,), (Namespace(ObjectMeta(name="tenant")),), True, id="a namespace's label"),

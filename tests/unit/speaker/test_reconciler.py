@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from metallb.advertisement import reasons
 from metallb.advertisement.election import elect
 from metallb.advertisement.layer2 import EXCLUDE_LABEL, Announce
+from metallb.advertisement.spread import share
 from metallb.api import v1beta1, v1beta2
 from metallb.api.core import (
     Condition,
@@ -429,6 +430,170 @@ class TestConfiguration:
     ) -> None:
         await world.put(make_l2("nowhere", ip_address_pools=("nosuch",)))
         assert world.said == []
+
+
+class TestSpreading:
+    """Three speakers see the same objects; the pool asks for its addresses to be spread."""
+
+    @pytest.fixture
+    def spread_pool(self, make_pool: Callable[..., v1beta1.IPAddressPool]) -> v1beta1.IPAddressPool:
+        return self.annotated(make_pool("first", "10.0.0.0/24"), "true")
+
+    @pytest.fixture
+    async def worlds(
+        self, spread_pool: v1beta1.IPAddressPool, make_l2: Callable[..., Any]
+    ) -> AsyncIterator[list[World]]:
+        async with AsyncExitStack() as stack:
+            made = [await stack.enter_async_context(World(me).running()) for me in (A, B, C)]
+            await self.put(made, *map(node, (A, B, C)), *map(pod, (A, B, C)), spread_pool, make_l2())
+            yield made
+
+    @staticmethod
+    def annotated(pool: v1beta1.IPAddressPool, value: str) -> v1beta1.IPAddressPool:
+        metadata = msgspec.structs.replace(pool.metadata, annotations={"metallb.io/spread": value})
+        return msgspec.structs.replace(pool, metadata=metadata)
+
+    @staticmethod
+    async def put(worlds: list[World], *items: Any) -> None:
+        for world in worlds:
+            await world.put(*items)
+
+    @staticmethod
+    def owners(worlds: list[World]) -> dict[str, NodeName]:
+        """By Service, who announces it: one node each."""
+        found = [(key.name, world.me) for world in worlds for key in world.announcer.announced]
+        assert len(dict(found)) == len(found), "announced twice"
+        return dict(found)
+
+    @pytest.fixture
+    async def owners_of_twelve(self, worlds: list[World], make_service: Callable[..., Service]) -> dict[str, NodeName]:
+        for number in range(12):
+            service = make_service(f"s{number}", ips=(f"10.0.0.{number}",))
+            await self.put(worlds, service, slice_of(f"s{number}", [A]))
+        for world in worlds:
+            await world.wait(1)
+        return self.owners(worlds)
+
+    async def test_every_service_has_one_node_and_no_node_more_than_its_share(
+        self, worlds: list[World], owners_of_twelve: dict[str, NodeName]
+    ) -> None:
+        assert len(owners_of_twelve) == 12
+        assert max(len(world.announced) for world in worlds) <= share(12, 3)
+        assert {elect((A, B, C), Address.parse(f"10.0.0.{each}"), {}) for each in range(12)} == {A, B, C}
+
+    async def test_a_speaker_that_starts_comes_to_the_same_plan(
+        self,
+        worlds: list[World],
+        owners_of_twelve: dict[str, NodeName],
+        spread_pool: v1beta1.IPAddressPool,
+        make_l2: Callable[..., Any],
+    ) -> None:
+        late = World(B)
+        late.stores.services.replace(worlds[1].stores.services.values())
+        late.stores.slices.replace(worlds[1].stores.slices.values())
+        async with late.running():
+            decided = asyncio.Event()
+            await late.put(*map(pod, (A, B, C)), spread_pool, make_l2())
+            late.speaker.review_all()
+            late.speaker.when_decided(decided.set)
+            await decided.wait()
+            assert late.announced == worlds[1].announced, "one plan for all, before the first decision"
+
+    async def test_a_node_that_dies_gives_its_own_to_the_others_at_once(
+        self, worlds: list[World], owners_of_twelve: dict[str, NodeName]
+    ) -> None:
+        await self.put(worlds[:2], pod(C, ready=False))
+        after = self.owners(worlds[:2])
+        assert len(after) == 12
+        moved = {name for name, owner in owners_of_twelve.items() if owner not in {C, after[name]}}
+        assert len(moved) <= 2
+        await self.put(worlds[:2], pod(C))
+        assert self.owners(worlds) == owners_of_twelve
+
+    async def test_a_service_that_goes_makes_room(
+        self, worlds: list[World], owners_of_twelve: dict[str, NodeName]
+    ) -> None:
+        for number in range(3, 12):
+            for world in worlds:
+                await world.remove("services", Key("default", f"s{number}"))
+                await world.wait(1)
+        assert sorted(len(world.announced) for world in worlds) == [1, 1, 1]
+
+    async def test_local_traffic_goes_to_nodes_with_endpoints_only(
+        self, worlds: list[World], owners_of_twelve: dict[str, NodeName], make_service: Callable[..., Service]
+    ) -> None:
+        for number in range(6):
+            local = make_service(f"s{number}", ips=(f"10.0.0.{number}",), traffic="Local")
+            await self.put(worlds, local, slice_of(f"s{number}", [C]))
+        for world in worlds:
+            await world.wait(1)
+        found = self.owners(worlds)
+        assert all(found[f"s{number}"] == C for number in range(6))
+        assert len(found) == 12
+
+    async def test_a_service_without_endpoints_keeps_its_place(
+        self, worlds: list[World], owners_of_twelve: dict[str, NodeName]
+    ) -> None:
+        await self.put(worlds, slice_of("s3", [A], ready=False))
+        without = dict(owners_of_twelve)
+        owner = without.pop("s3")
+        assert self.owners(worlds) == without
+        (speaker,) = [world.speaker for world in worlds if world.me == owner]
+        assert isinstance(speaker.state.withheld[ServiceKey("default", "s3")], reasons.NoServingEndpoint)
+
+    async def test_services_that_share_an_address_are_together_and_count_once(
+        self, worlds: list[World], owners_of_twelve: dict[str, NodeName], make_service: Callable[..., Service]
+    ) -> None:
+        for number in range(20):
+            await self.put(worlds, make_service(f"t{number}", ips=("10.0.0.1",)), slice_of(f"t{number}", [A]))
+        for world in worlds:
+            await world.wait(1)
+        found = self.owners(worlds)
+        assert {found[f"t{number}"] for number in range(20)} == {owners_of_twelve["s1"]}
+        assert {name: found[name] for name in owners_of_twelve} == owners_of_twelve
+
+    async def test_without_the_annotation_it_is_upstreams_election_again(
+        self,
+        worlds: list[World],
+        owners_of_twelve: dict[str, NodeName],
+        make_pool: Callable[..., v1beta1.IPAddressPool],
+    ) -> None:
+        await self.put(worlds, self.annotated(make_pool("first", "10.0.0.0/24"), "false"))
+        for number in range(12):
+            assert self.owners(worlds)[f"s{number}"] == elect((A, B, C), Address.parse(f"10.0.0.{number}"), {})
+
+    async def test_a_value_that_means_nothing_is_told_and_the_plan_stays(
+        self,
+        worlds: list[World],
+        owners_of_twelve: dict[str, NodeName],
+        make_pool: Callable[..., v1beta1.IPAddressPool],
+    ) -> None:
+        await self.put(worlds, self.annotated(make_pool("first", "10.0.0.0/24"), "evenly"))
+        assert self.owners(worlds) == owners_of_twelve
+        (error,) = worlds[0].judged[-1].errors
+        assert str(error).endswith("metadata.annotations[metallb.io/spread]: 'evenly' must be 'true' or 'false'")
+
+    async def test_while_a_plan_rests_news_waits_and_then_goes_to_the_right_node(
+        self, worlds: list[World], make_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world = worlds[0]
+        spreading = world.speaker._spreading
+        assert spreading is not None
+        await world.put(make_service("first", ips=("10.0.0.1",)), slice_of("first", [A]))
+        spreading._rested = world.now + 5
+        due: list[float] = []
+        monkeypatch.setattr(world.speaker.services, "add_after", lambda _key, delay_s: due.append(delay_s))
+        names = [f"s{number}" for number in range(9)]
+        for number, name in enumerate(names):
+            await world.put(make_service(name, ips=(f"10.0.0.{10 + number}",)), slice_of(name, [A]))
+        assert set(due) == {5.0}
+        assert set(world.announced) <= {"first"}
+        assert {key.name for key in world.speaker.state.withheld} <= {"first"}, "nobody knows yet"
+        world.now += 5
+        world.speaker.services.add(Key("", "plan"))
+        await world.rest()
+        decided = {key.name for key in world.speaker.state.withheld} | set(world.announced)
+        assert decided == {"first", *names}
 
 
 class TestInterfaces:
