@@ -50,7 +50,7 @@ bundle: $(STAMP) ## write packaging/: the OLM bundle, the catalog and the list o
 	@$(BIN)/python -m scripts.olm $(addprefix --image ,$(IMAGES))
 
 bench: setup ## run the benchmarks, one JSON line each
-	@for b in lab_start assign memory arp_answer config_build webhook_decision allocator; do $(BIN)/python bench/$$b.py || exit 1; done
+	@for b in lab_start assign memory arp_answer config_build webhook_decision allocator spread; do $(BIN)/python bench/$$b.py || exit 1; done
 
 lock: $(STAMP) ## compile the dependency locks anew
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install -q uv

@@ -71,7 +71,8 @@ REMARKS: Final[dict[Kind, Sequence[str]]] = {
         ),
         (
             "The annotations `metallb.io/drain`, `metallb.io/quota-per-namespace` and `metallb.io/sticky-seconds` "
-            "[limit](../concepts/allocation.md#limits-of-a-pool) what the pool gives."
+            '[limit](../concepts/allocation.md#limits-of-a-pool) what the pool gives; `metallb.io/spread: "true"` '
+            "[spreads](../concepts/layer2.md#spread-evenly) its addresses evenly over nodes on layer 2."
         ),
         (
             "`status` shows how many addresses are in use and left; one that several Services share counts once. It "
