@@ -27,6 +27,7 @@ import msgspec
 from kubelab import state
 from kubelab.cluster import Cluster, Plan, parse, plan
 from kubelab.engines import Commands, Component, EmbeddedEngine, Engine, Site
+from kubelab.kubelet import cpulimits
 from kubelab.network import build, kernel, namespaces
 from kubelab.network.kernel import MountFlags, Namespaces
 from kubelab.network.namespaces import Machine
@@ -278,7 +279,8 @@ class Init:
         state.write_record(self._layout, self._record)
 
     def _leave(self) -> None:
-        """Take the folder away if nobody is there to do it: the holder of the lifeline has gone."""
+        """Take control groups away; the folder, too, if nobody is there to do it: the lifeline's holder has gone."""
+        cpulimits.sweep(self._layout.directory)
         if self._config.lifeline_fd is None:
             return
         kernel.unmount(self._layout.namespaces)

@@ -20,6 +20,7 @@ from kubelab import state
 from kubelab.cluster import Cluster
 from kubelab.engines import Commands
 from kubelab.init import InitConfig, Progress
+from kubelab.kubelet import cpulimits
 from kubelab.state import LabNotFoundError, LabRunsError, Layout
 
 LOOPBACK = "127.0.0.1"
@@ -99,6 +100,7 @@ async def stop(files: Layout) -> None:
     """
     if state.is_alive(files):
         await _end_init(files)
+    cpulimits.sweep(files.directory)
     with contextlib.suppress(LabNotFoundError):
         state.remove(files)
 

@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import signal
+from pathlib import Path
 
 from kubelab.apiclient import ApiClient, Resource
 from kubelab.informer import EventKind, Informer
@@ -19,6 +20,7 @@ from kubelab.kubelet import podnetwork
 from kubelab.kubelet.addresses import PodAddresses
 from kubelab.kubelet.config import AgentConfig
 from kubelab.kubelet.containers import machine_tree
+from kubelab.kubelet.cpulimits import CpuLimits, group_of, mounted
 from kubelab.kubelet.events import EventRecorder
 from kubelab.kubelet.images import ImageMap, installed
 from kubelab.kubelet.lifecycle import Delays
@@ -40,6 +42,7 @@ from kubelab.proxy.shell import Proxy
 SERVICES = Resource("", "v1", "services", True)
 SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", True)
 
+_CGROUPS = Path("/run/cgroup")
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +62,7 @@ class Agent:
             events=EventRecorder(client, config.node, lambda: secrets.token_hex(8)),
             prober=Prober(),
             delays=Delays(first_s=config.backoff_s, most_s=30 * config.backoff_s),
+            cpu_limits=CpuLimits(mounted(_CGROUPS), group_of(config.state_dir)),
         )
         self.registration = Registration(config, client, machine_facts())
         self._pods = Informer(client, PODS, field_selector=f"spec.nodeName={config.node}")

@@ -7,8 +7,10 @@ in an event.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Literal
 
+from kubelab.controllers.decide import quantity
 from kubelab.kubelet.podspec import (
     ALL_CAPABILITIES,
     DEFAULT_CAPABILITIES,
@@ -122,8 +124,15 @@ def _container(item: Object, context: Object, refusals: tuple[str, ...]) -> Cont
         pull_never=item.get("imagePullPolicy") == "Never",
         termination_path=str(item.get("terminationMessagePath") or "/dev/termination-log"),
         log_is_message=item.get("terminationMessagePolicy") == "FallbackToLogsOnError",
+        cpu_limit_millis=_cpu_limit(item.get("resources") or {}),
         refusals=tuple(problems),
     )
+
+
+def _cpu_limit(resources: Object) -> int | None:
+    """The API server lets only quantities in."""
+    limit = (resources.get("limits") or {}).get("cpu")
+    return None if limit is None else ceil(quantity.parse(limit) * 1000)
 
 
 def _container_refusals(item: Object) -> Iterator[str]:

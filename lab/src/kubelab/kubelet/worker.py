@@ -20,6 +20,7 @@ from kubelab.kubelet import podnetwork, sandbox
 from kubelab.kubelet.addresses import AddressesError, PodAddresses
 from kubelab.kubelet.config import AgentConfig
 from kubelab.kubelet.containers import Workplace
+from kubelab.kubelet.cpulimits import CpuLimits
 from kubelab.kubelet.environment import MissingError, Place, environment, expand, references, wrong_clock
 from kubelab.kubelet.events import EventRecorder
 from kubelab.kubelet.images import ImageMap
@@ -77,6 +78,7 @@ class Tools:
     events: EventRecorder
     prober: Prober
     delays: Delays
+    cpu_limits: CpuLimits
 
 
 def clock() -> Now:
@@ -296,6 +298,7 @@ class PodWorker:
             self._setting_up.cancel()
             await asyncio.gather(self._setting_up, return_exceptions=True)
         pod = self.machine.pod
+        self._tools.cpu_limits.remove(pod.uid)
         if not pod.host_network:
             await podnetwork.tear_down(self.files.namespace, pod.uid)
             self._tools.addresses.give_back(pod.uid)
@@ -349,6 +352,10 @@ class PodWorker:
         except (StartError, OSError) as error:
             self._feed(StartFailed(name, "RunContainerError", str(error)))
             return
+        if container.cpu_limit_millis is not None:
+            handles = life.handles
+            pids = {handles.init.pid, handles.program.pid} - {0}
+            self._tools.cpu_limits.apply(pod.uid, name, container.cpu_limit_millis, pids)
         self._lives[name] = life
         self._attempts[name] = start.attempt
         pid = life.handles.program.pid or life.handles.monitor.pid

@@ -48,7 +48,8 @@ spec:
 def web_cluster() -> Cluster:
     """The default cluster, and an image that serves its working folder on both families."""
     serve = ["{python}", "-m", "http.server", "--bind", "::", str(PORT)]
-    return parse({"images": {IMAGE: {"": serve}}}, "test")
+    spin = ["{python}", "-S", "-c", "while True: pass"]
+    return parse({"images": {IMAGE: {"": serve, "busy": spin}}}, "test")
 
 
 @pytest.fixture(scope="session")

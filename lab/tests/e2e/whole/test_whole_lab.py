@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from kubelab import overview, traces
 from kubelab.apiserver.injected import Injected
 from kubelab.cluster import Cluster
 from kubelab.faults import FaultError
+from kubelab.kubelet import cpulimits
 from kubelab.lab import CommandError, Lab
 from kubelab.places import PlaceError
 from kubelab.pytest_plugin import FreshLab
@@ -251,3 +253,39 @@ async def test_status_shows_the_cluster_and_says_what_it_can_not_ask(web: Lab) -
         web.api_fault(None)
     assert "the API server does not answer" in seen["error"]
     assert [each["kind"] for each in seen["faults"]] == ["api"]
+
+
+HIERARCHY = cpulimits.hierarchy(Path("/proc/mounts").read_text())
+BUSY = """
+apiVersion: v1
+kind: Pod
+metadata: {name: busy}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: main
+      image: example.org/web:1
+      command: [busy]
+      resources: {limits: {cpu: 100m}}
+"""
+
+
+async def test_a_container_gets_no_more_processor_time_than_its_limit(web: Lab, eventually: Eventually) -> None:
+    await web.kubectl("apply", "-f", "-", stdin=BUSY)
+    await web.kubectl("wait", "--for=condition=Ready", "pod/busy", "--timeout=30s")
+    if HIERARCHY is None:  # the limit is shown, and the pod runs all the same
+        return
+    group = HIERARCHY.root / cpulimits.group_of(web.layout.directory)
+
+    async def is_held_back() -> bool:
+        """The kernel has kept it waiting in several periods."""
+        stats = [dict(line.split() for line in each.read_text().splitlines()) for each in group.glob("*.main/cpu.stat")]
+        return any(int(each["nr_throttled"]) > 3 for each in stats)
+
+    await eventually(is_held_back)
+    await web.kubectl("delete", "pod", "busy")
+
+    async def is_gone() -> bool:
+        return not list(group.glob("*.main"))
+
+    await eventually(is_gone)
