@@ -16,6 +16,9 @@ from kubelab.kubelet.podspec import Pod, Probe, ProbeKind
 from kubelab.kubelet.probes import ProbeSchedule
 from kubelab.kubelet.state import ContainerState, Ended, Kept, Now, Run, Waiting, keep
 
+_SHORTEST_END_S = 2.0
+"""A sidecar gets at least so long after SIGTERM, however long the others took."""
+
 # --- inputs ----------------------------------------------------------------------------------------------------------
 
 
@@ -153,6 +156,7 @@ class PodMachine:
         self._delays = delays
         self._vanished = False
         self._asked: set[str] = set()
+        self._end_by: float | None = None
         self._effects: list[Effect] = []
 
     # --- the machine's three verbs -------------------------------------------------------------------------------
@@ -196,7 +200,7 @@ class PodMachine:
     @property
     def initialized(self) -> bool:
         """All init containers are done."""
-        return all(state.ready for state in self.inits)
+        return all(state.passed for state in self.inits)
 
     @property
     def phase(self) -> Literal["Pending", "Running", "Succeeded", "Failed"]:
@@ -340,12 +344,15 @@ class PodMachine:
             self._ask("set up", SetUp())
             return
         if self.terminal:
+            self._stop_in_order(self.pod.grace_s, now)
             if not any(state.alive for state in self.states):
                 self._ask("tear down", TearDown())
             return
         for state in self.inits:
-            if not state.ready:
+            state.let_on = state.let_on or (state.is_sidecar and state.started)
+            if state.is_sidecar or not state.passed:
                 self._start_if_due(state, now)
+            if not state.passed:
                 return
         for state in self.mains:
             self._start_if_due(state, now)
@@ -353,14 +360,29 @@ class PodMachine:
     def _end(self, now: Now) -> None:
         deletion = self.pod.deletion_grace_s
         grace = self.pod.grace_s if deletion is None else deletion
-        for state in self.states:
-            if state.stage == "running":
-                self._stop(state, grace, now, f"Stopping container {state.spec.name}")
+        self._stop_in_order(grace, now)
         if any(state.alive for state in self.states):
             return
         self._ask("tear down", TearDown())
         if "torn down" in self._asked:
             self._ask("forget", Forget(delete=not self._vanished))
+
+    def _stop_in_order(self, grace_s: float, now: Now) -> None:
+        """All but sidecars first; then these, the last one first, with what is left of the time (KEP-753)."""
+        due = now.mono + grace_s
+        self._end_by = due if self._end_by is None else min(self._end_by, due)
+        for state in self.states:
+            if not state.is_sidecar:
+                self._stop(state, grace_s, now, f"Stopping container {state.spec.name}")
+        for state in reversed([each for each in self.inits if each.is_sidecar]):
+            if any(each.alive for each in self._after(state)):
+                continue
+            left = max(self._end_by - now.mono, _SHORTEST_END_S) if grace_s else 0.0
+            self._stop(state, left, now, f"Stopping container {state.spec.name}")
+
+    def _after(self, sidecar: ContainerState) -> list[ContainerState]:
+        """Those that count on a sidecar: all that start after it."""
+        return [*self.inits[self.inits.index(sidecar) + 1 :], *self.mains]
 
     def _ask(self, what: str, effect: Effect) -> None:
         """Each of these is asked for once in a pod's life."""
@@ -481,6 +503,8 @@ class PodMachine:
         """Whether a finished container will run again."""
         if self.ending or state.ended is None:
             return not self.ending
+        if state.is_sidecar:
+            return not self.terminal
         if state.is_init:
             return state.ended.code != 0 and self.pod.restart_policy != "Never"
         return self.pod.restart_policy == "Always" or (self.pod.restart_policy == "OnFailure" and state.ended.code != 0)
@@ -489,6 +513,7 @@ class PodMachine:
         return any(
             state.stage == "ended" and state.ended is not None and state.ended.code != 0 and not self._restarts(state)
             for state in self.inits
+            if not state.is_sidecar
         )
 
 

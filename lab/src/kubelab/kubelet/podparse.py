@@ -7,6 +7,7 @@ in an event.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import ceil
 from typing import Literal
 
@@ -80,10 +81,11 @@ def _pod_refusals(spec: Object) -> Iterator[str]:
 
 
 def _init_container(item: Object, context: Object, refusals: tuple[str, ...]) -> Container:
+    if item.get("restartPolicy") == "Always":
+        return replace(_container(item, context, refusals), is_sidecar=True)
     more = tuple(
         f"initContainers[{item['name']}].{name}: {why}"
         for name, why in (
-            ("restartPolicy", "the lab does not run sidecar init containers"),
             ("livenessProbe", "an init container has no probes"),
             ("readinessProbe", "an init container has no probes"),
             ("startupProbe", "an init container has no probes"),

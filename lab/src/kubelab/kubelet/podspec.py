@@ -142,6 +142,8 @@ class Container:
     pull_never: bool = False
     termination_path: str = "/dev/termination-log"
     log_is_message: bool = False
+    is_sidecar: bool = False
+    """An init container that goes on beside the others (KEP-753)."""
     cpu_limit_millis: int | None = None
     """Thousandths of a processor that it may use; None: all."""
     refusals: tuple[str, ...] = ()

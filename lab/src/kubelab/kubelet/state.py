@@ -72,6 +72,20 @@ class ContainerState:
     kill_at: float | None = None
     killed: bool = False
     probes: dict[ProbeKind, ProbeSchedule] = field(default_factory=dict)
+    let_on: bool = False
+    """A sidecar that was started once: it holds the containers after it back no more."""
+
+    @property
+    def is_sidecar(self) -> bool:
+        """An init container that goes on beside the others."""
+        return self.is_init and self.spec.is_sidecar
+
+    @property
+    def passed(self) -> bool:
+        """Of an init container: the ones after it may start."""
+        if self.is_sidecar:
+            return self.let_on or self.started
+        return self.stage == "ended" and self.ended is not None and self.ended.code == 0
 
     @property
     def alive(self) -> bool:
@@ -86,9 +100,9 @@ class ContainerState:
 
     @property
     def ready(self) -> bool:
-        """Whether it takes requests; an init container is ready once it is done."""
-        if self.is_init:
-            return self.stage == "ended" and self.ended is not None and self.ended.code == 0
+        """Whether it takes requests; an init container that is no sidecar is ready once it is done."""
+        if self.is_init and not self.is_sidecar:
+            return self.passed
         readiness = self.probes.get("readiness")
         return self.started and (readiness is None or readiness.outcome)
 
@@ -108,7 +122,5 @@ class Kept:
 
 def keep(state: ContainerState) -> Kept:
     """What to write to the state file."""
-    return Kept(
-        state.restarts, state.run, state.ended, state.before, state.backoff_s, state.ready and not state.is_init,
-        state.started,
-    )  # fmt: skip
+    serves = state.ready and (not state.is_init or state.is_sidecar)
+    return Kept(state.restarts, state.run, state.ended, state.before, state.backoff_s, serves, state.started)

@@ -42,8 +42,9 @@ def pod_status(machine: PodMachine, host_ips: tuple[str, ...], before: Object, n
 def _conditions(machine: PodMachine, before: Object, now: Now) -> list[Object]:
     known = {item.get("type"): item for item in before.get("conditions") or []}
     done = machine.phase == "Succeeded"
-    unready = [state.spec.name for state in machine.mains if not state.ready]
-    incomplete = [state.spec.name for state in machine.inits if not state.ready]
+    serving = [*(state for state in machine.inits if state.is_sidecar), *machine.mains]
+    unready = [state.spec.name for state in serving if not state.ready]
+    incomplete = [state.spec.name for state in machine.inits if not state.passed]
     ready_problem = _problem("unready", unready, done=done)
     gates = _gates_problem(machine)
     rows = [

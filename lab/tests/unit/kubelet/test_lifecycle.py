@@ -417,3 +417,90 @@ def test_whatever_happens_a_pod_stays_sound(pods: Any, events: list[Any], policy
     bench.pass_time(60)
     assert len(bench.forgotten()) == int(gone)
     assert not gone or not any(state.alive for state in bench.machine.states)
+
+
+# --- sidecars --------------------------------------------------------------------------------------------------------
+
+SIDECAR = {"name": "side", "image": "web", "restartPolicy": "Always"}
+AFTER = {"name": "init", "image": "web"}
+
+
+def ended(bench: Any) -> list[str]:
+    """Who was told to end, in order."""
+    return [effect.container for effect in bench.effects if isinstance(effect, Signal) and not effect.kill]
+
+
+def test_a_sidecar_runs_from_before_the_others_until_after_them(pods: Any) -> None:
+    bench = pods.bench(initContainers=[SIDECAR, AFTER])
+    assert bench.starts() == ["side", "init"]
+    assert bench.shown["phase"] == "Pending"
+    bench.end("init", 0)
+    assert bench.starts() == ["side", "init", "c"]
+    assert bench.shown["phase"] == "Running"
+    assert set(bench.conditions().values()) == {"True"}
+    bench.delete(30)
+    assert ended(bench) == ["c", "side"]
+    assert bench.forgotten() == [True]
+
+
+def test_what_comes_after_a_sidecar_waits_for_its_startup_probe(pods: Any) -> None:
+    bench = pods.bench(initContainers=[SIDECAR | {"startupProbe": HTTP}])
+    assert bench.starts() == ["side"]
+    assert bench.conditions()["Initialized"] == "False"
+    bench.answer("side", "startup", ok=True)
+    assert bench.starts() == ["side", "c"]
+
+
+def test_a_sidecar_that_ends_is_started_again_and_the_others_go_on(pods: Any) -> None:
+    bench = pods.bench(initContainers=[SIDECAR | {"startupProbe": HTTP}], restartPolicy="Never")
+    bench.answer("side", "startup", ok=True)
+    bench.end("side", 1)
+    assert bench.starts() == ["side", "c", "side"]
+    assert bench.container("side")["restartCount"] == 1
+    assert bench.conditions()["Initialized"] == "True"
+    assert bench.conditions()["Ready"] == "False", "its startup probe has not succeeded again"
+    assert "running" in bench.state("c")
+
+
+def test_an_unready_sidecar_makes_the_pod_unready(pods: Any) -> None:
+    bench = pods.bench(initContainers=[SIDECAR | {"readinessProbe": HTTP}])
+    assert bench.conditions()["Ready"] == "False"
+    bench.answer("side", "readiness", ok=True)
+    assert bench.conditions()["Ready"] == "True"
+
+
+def test_a_job_is_done_when_all_but_its_sidecars_are_and_these_end_in_reverse_order(pods: Any) -> None:
+    second = SIDECAR | {"name": "second"}
+    bench = pods.bench(initContainers=[SIDECAR, second], restartPolicy="Never")
+    bench.deaf.add("second")
+    bench.end("c", 0)
+    assert ended(bench) == ["second"]
+    bench.pass_time(31)
+    assert ended(bench) == ["second", "side"]
+    assert bench.shown["phase"] == "Succeeded"
+    assert any(isinstance(effect, TearDown) for effect in bench.effects)
+    assert bench.starts().count("side") == 1, "a sidecar that was told to end is not started again"
+
+
+def test_sidecars_get_what_is_left_of_the_time_and_never_less_than_two_seconds(pods: Any) -> None:
+    bench = pods.bench(initContainers=[SIDECAR])
+    bench.deaf |= {"c", "side"}
+    began = bench.mono
+    bench.delete(10)
+    bench.pass_time(10)
+    assert ended(bench) == ["c", "side"]
+    assert bench.forgotten() == []
+    bench.pass_time(2.5)
+    assert bench.forgotten() == [True]
+    assert bench.mono - began == 12.5
+
+
+def test_a_sidecar_that_an_agent_finds_again_holds_nobody_back(pods: Any) -> None:
+    first = pods.bench(initContainers=[SIDECAR | {"startupProbe": HTTP}])
+    first.answer("side", "startup", ok=True)
+    again = PodMachine(pods.parsed(initContainers=[SIDECAR | {"startupProbe": HTTP}]), images(pods))
+    again.restore(first.machine.keep(), first.machine.addresses, frozenset({"side", "c"}), first.now)
+    bench = type(first)(again, mono=first.mono)
+    bench.tick()
+    assert bench.starts() == []
+    assert bench.conditions()["Initialized"] == "True"
