@@ -40,9 +40,3 @@ async def test_an_operator_written_with_kopf_does_its_work(fresh_lab: FreshLab) 
     lab.end_watches("compact")  # what comes while it has to find its way again is not lost
     await greet(lab, "again")
     await lab.kubectl("delete", "greeting", "first", "--timeout=20s")
-
-
-def test_the_page_shows_the_files_of_the_example() -> None:
-    page = (EXAMPLES.parents[1] / "docs" / "how-to" / "lab-for-your-operator.md").read_text()
-    for name in ("greeter.py", "cluster.yaml"):
-        assert (EXAMPLES / name).read_text() in page

@@ -22,3 +22,9 @@ def test_every_documented_file_is_accepted() -> None:
     assert len(files()) == 3
     for each in files():
         parse_text(each, "docs")
+
+
+def test_the_page_of_the_example_shows_its_files() -> None:
+    page = (PAGE.parents[1] / "how-to" / "lab-for-your-operator.md").read_text(encoding="utf-8")
+    for name in ("greeter.py", "cluster.yaml"):
+        assert (PAGE.parents[2] / "lab" / "examples" / name).read_text(encoding="utf-8") in page
