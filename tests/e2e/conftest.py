@@ -162,6 +162,12 @@ def install() -> Callable[[Lab], Cluster]:
 
 
 @pytest.fixture(scope="session")
+def wrapped() -> Callable[[Lab], Cluster]:
+    """A lab as a user of MetalLB sees it, whatever is in it."""
+    return Cluster
+
+
+@pytest.fixture(scope="session")
 def installed(lab: Lab, install: Callable[[Lab], Cluster]) -> Cluster:
     """The shared lab with MetalLB."""
     return install(lab)
