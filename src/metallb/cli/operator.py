@@ -48,7 +48,7 @@ FLAGS: Final = (
     Flag("", "Image of the controller.", field="controller_image", env="CONTROLLER_IMAGE"),
     Flag("", "Image of the speaker.", field="speaker_image", env="SPEAKER_IMAGE"),
     Flag("", "Image of FRR.", field="frr_image", env="FRR_IMAGE"),
-    Flag("", "Image of FRR-K8s.", field="frrk8s_image", env="FRRK8S_IMAGE"),
+    Flag("", "Image of FRR-K8s.", "quay.io/metallb/frr-k8s:v0.0.25", field="frrk8s_image", env="FRRK8S_IMAGE"),
     Flag("", "Port of gossip.", "7946", "port", "member_list_bind_port", "MEMBER_LIST_BIND_PORT"),
     Flag("", "Metrics of controller and speaker.", "9120", "port", "metrics_port", "METRICS_PORT"),
     Flag("", "Metrics of FRR.", "9121", "port", "frr_metrics_port", "FRR_METRICS_PORT"),

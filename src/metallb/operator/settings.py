@@ -26,7 +26,7 @@ class OperatorSettings:
         controller_image: `$CONTROLLER_IMAGE`, never empty.
         speaker_image: `$SPEAKER_IMAGE`, never empty.
         frr_image: `$FRR_IMAGE`; may be empty: the native backend needs none.
-        frrk8s_image: `$FRRK8S_IMAGE`; empty: a default.
+        frrk8s_image: `$FRRK8S_IMAGE`; its default is the one that upstream's operator has.
         member_list_bind_port: `$MEMBER_LIST_BIND_PORT`.
         metrics_port: `$METRICS_PORT` of controller and speaker.
         frr_metrics_port: `$FRR_METRICS_PORT`.
@@ -61,7 +61,7 @@ class OperatorSettings:
     controller_image: str
     speaker_image: str
     frr_image: str = ""
-    frrk8s_image: str = ""
+    frrk8s_image: str = "quay.io/metallb/frr-k8s:v0.0.25"
     member_list_bind_port: int = 7946
     metrics_port: int = 9120
     frr_metrics_port: int = 9121
