@@ -228,6 +228,7 @@ def _prepare_agent(site: Site, authority: pki.Authority, node: Node, images: Map
             "pod_cidrs": _texts(host.pod_ranges),
             "state_dir": str(site.layout.directory),
             "images": images,
+            "layouts": list(site.cluster.layouts),
             "server_cert": {"cert": str(serving.cert), "key": str(serving.key)},
             "client_ca": str(site.layout.pki / "ca.crt"),
             "api_endpoints": [_endpoint(address) for address in control.addresses],

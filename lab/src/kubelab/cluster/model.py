@@ -168,7 +168,8 @@ class Cluster:
     `routers` join networks: each is the way out of the networks that it is on, for machines whose first network it is.
     `pools` are ranges that nodes and clients take to be on their first network, so that a test can hand out more
     addresses than that network itself has. With `olm` a test double of the Operator Lifecycle Manager runs, too: it is
-    each image of a catalog or bundle, and the folder that has what would be in it.
+    each image of a catalog or bundle, and the folder that has what would be in it. `layouts` are folders in the OCI
+    image layout: pods of the images in them run from the images' own root file systems.
     """
 
     networks: tuple[Network, ...]
@@ -180,6 +181,7 @@ class Cluster:
     images: Images = field(default_factory=dict)
     routers: tuple[Router, ...] = ()
     olm: Mapping[str, str] | None = None
+    layouts: tuple[str, ...] = ()
 
     @classmethod
     def default(cls) -> Cluster:
@@ -225,4 +227,5 @@ class Cluster:
             },
             **({"routers": [router.document() for router in self.routers]} if self.routers else {}),
             **({} if self.olm is None else {"olm": {"images": dict(self.olm)}}),
+            **({"layouts": list(self.layouts)} if self.layouts else {}),
         }

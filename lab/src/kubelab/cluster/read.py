@@ -89,6 +89,7 @@ def _cluster(top: Fields) -> Cluster:
         images=_images(top.child("images")),
         routers=tuple(map(_router, top.children("routers"))),
         olm=_olm(top.child("olm")) if "olm" in top else None,
+        layouts=top.texts("layouts", rules.FOLDER, ()),
     )
 
 

@@ -16,13 +16,14 @@ from pathlib import Path
 
 from kubelab.apiclient import ApiClient, Resource
 from kubelab.informer import EventKind, Informer
-from kubelab.kubelet import podnetwork
+from kubelab.kubelet import layouts, podnetwork
 from kubelab.kubelet.addresses import PodAddresses
 from kubelab.kubelet.config import AgentConfig
 from kubelab.kubelet.containers import machine_tree
 from kubelab.kubelet.cpulimits import CpuLimits, group_of, mounted
 from kubelab.kubelet.events import EventRecorder
 from kubelab.kubelet.images import ImageMap, installed
+from kubelab.kubelet.layers import Layers
 from kubelab.kubelet.lifecycle import Delays
 from kubelab.kubelet.podparse import parse
 from kubelab.kubelet.prober import Prober
@@ -30,6 +31,7 @@ from kubelab.kubelet.process import send
 from kubelab.kubelet.records import PodFiles, PodRecord, existing
 from kubelab.kubelet.references import References
 from kubelab.kubelet.registration import Registration, machine_facts
+from kubelab.kubelet.roots import Roots
 from kubelab.kubelet.server import Server
 from kubelab.kubelet.statuswriter import PODS
 from kubelab.kubelet.tokens import Tokens
@@ -51,11 +53,14 @@ class Agent:
 
     def __init__(self, config: AgentConfig, client: ApiClient) -> None:
         self._config = config
+        facts = machine_facts()
+        images = layouts.read(config.layouts, facts.architecture)
         self._tools = Tools(
             config=config,
             client=client,
-            images=ImageMap([config.images, *installed()]),
+            images=ImageMap([config.images, *installed()], images=images),
             tree=machine_tree(),
+            roots=Roots(images, Layers(config.state_dir / "layers"), config.state_dir / "crun" / config.node),
             addresses=PodAddresses(config.pod_cidrs),
             references=References(client),
             tokens=Tokens(client),
@@ -64,7 +69,7 @@ class Agent:
             delays=Delays(first_s=config.backoff_s, most_s=30 * config.backoff_s),
             cpu_limits=CpuLimits(mounted(_CGROUPS), group_of(config.state_dir)),
         )
-        self.registration = Registration(config, client, machine_facts())
+        self.registration = Registration(config, client, facts)
         self._pods = Informer(client, PODS, field_selector=f"spec.nodeName={config.node}")
         self._services, self._slices = Informer(client, SERVICES), Informer(client, SLICES)
         self._health = HealthChecks()

@@ -37,6 +37,7 @@ class AgentConfig:
     port: int = 10250
     backoff_s: float = 10.0
     log_limit: int = 10 * 1024 * 1024
+    layouts: tuple[str, ...] = ()
 
     @property
     def pods_dir(self) -> Path:
@@ -84,6 +85,7 @@ def parse(raw: Object, source: str = "config") -> AgentConfig:
         port=int(fields.number("port", 10250)),
         backoff_s=fields.number("backoff_s", 10.0),
         log_limit=int(fields.number("log_limit", 10 * 1024 * 1024)),
+        layouts=tuple(fields.each("layouts", str)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,11 @@ class Workplace:
         """The pod's own name, or the node's if it shares its network."""
         return self.place.node if self.pod.host_network else self.pod.hostname
 
+    @property
+    def network(self) -> str:
+        """The file of the pod's network namespace; empty: the node's own."""
+        return "" if self.pod.host_network else str(self.files.namespace)
+
     def prepare(self, container: Container, attempt: int) -> None:
         """Make the files of a container's next life; those of lives long past go.
 
@@ -52,8 +58,9 @@ class Workplace:
         message.write_bytes(b"")
         message.chmod(0o666)
         past = self.files.life(container.name, attempt - _KEPT_LIVES)
-        for suffix in (".log", ".out", ".status"):
+        for suffix in (".log", ".out", ".status", ".pid"):
             past.with_suffix(suffix).unlink(missing_ok=True)
+        shutil.rmtree(past.with_suffix(".bundle"), ignore_errors=True)
         old_path(past.with_suffix(".log")).unlink(missing_ok=True)
         for name, text in self._etc().items():
             file = self.files.etc(name)
@@ -69,23 +76,35 @@ class Workplace:
         Raises:
             OSError: a mount point cannot be made.
         """
-        binds = [self._bind(mount) for mount in container.mounts]
-        for outer, point in sandbox.mount_points(binds):
-            if Path(outer.source).is_dir():
-                Path(point).mkdir(parents=True, exist_ok=True)
-        binds.append(sandbox.Bind(str(self.files.message(container.name)), container.termination_path, read_only=False))
         wanted = sandbox.Sandbox(
             container=container,
             argv=tuple(argv),
             environment=environment,
             hostname=self.hostname,
-            network="" if self.pod.host_network else str(self.files.namespace),
-            binds=tuple(binds),
-            etc={name: str(self.files.etc(name)) for name in self._etc()},
+            network=self.network,
+            binds=tuple(self.binds(container)),
+            etc=self.etc(),
             status_fd=channels.status,
             options_fd=channels.options,
         )
         return sandbox.command(wanted, self.tree)
+
+    def binds(self, container: Container) -> list[sandbox.Bind]:
+        """Volumes and termination message of a container; mount points inside volumes are made on the way.
+
+        Raises:
+            OSError: a mount point cannot be made.
+        """
+        binds = [self._bind(mount) for mount in container.mounts]
+        for outer, point in sandbox.mount_points(binds):
+            if Path(outer.source).is_dir():
+                Path(point).mkdir(parents=True, exist_ok=True)
+        message = str(self.files.message(container.name))
+        return [*binds, sandbox.Bind(message, container.termination_path, read_only=False)]
+
+    def etc(self) -> dict[str, str]:
+        """Where the generated files of /etc are, by name."""
+        return {name: str(self.files.etc(name)) for name in self._etc()}
 
     def termination_message(self, container: Container, attempt: int, code: int) -> str:
         """What a container left to be said about its end."""

@@ -81,16 +81,19 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     return _REFERENCE.sub(replacement, text)
 
 
-def environment(pod: Pod, container: Container, place: Place, lookup: Lookup) -> dict[str, str]:
-    """All variables of a container. Later ones see earlier ones; `env` wins over `envFrom`.
+def environment(
+    pod: Pod, container: Container, place: Place, lookup: Lookup, image: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """All variables of a container. Later ones see earlier ones; `env` wins over `envFrom`, both over the image's.
 
     Raises:
         MissingError: a ConfigMap, Secret or key that is not optional is not there.
     """
     values = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOSTNAME": place.node if pod.host_network else pod.hostname,
         "HOME": "/root" if not container.security.user else "/",
+        **(image or {}),
+        "HOSTNAME": place.node if pod.host_network else pod.hostname,
     }
     if place.api_host:
         values["KUBERNETES_SERVICE_HOST"] = place.api_host

@@ -13,6 +13,10 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from kubelab.kubelet import users
+from kubelab.kubelet.layouts import Image
+from kubelab.kubelet.podspec import Container
+
 GROUP = "kubelab.images"
 
 ImageTable: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
@@ -23,12 +27,21 @@ _log = logging.getLogger(__name__)
 class ImageMap:
     """Tables in order: the first that knows an image answers for it."""
 
-    def __init__(self, tables: Iterable[ImageTable], python: str = sys.executable) -> None:
+    def __init__(
+        self, tables: Iterable[ImageTable], python: str = sys.executable, images: Mapping[str, Image] | None = None
+    ) -> None:
+        """`images` are those with a root file system of their own: they win."""
         self._tables = tuple(tables)
         self._python = python
+        self._images = images or {}
 
     def __contains__(self, image: str) -> bool:
-        return any(image in table for table in self._tables)
+        return image in self._images or any(image in table for table in self._tables)
+
+    def refusal(self, container: Container) -> str:
+        """Why a container must not be started because of its image's user; empty: it may."""
+        image = self._images.get(container.image)
+        return users.refusal(container.security, "" if image is None else image.user)
 
     def argv(self, image: str, command: Sequence[str], args: Sequence[str]) -> list[str]:
         """The program to run; empty if the image is known but there is no command and no entrypoint.
@@ -36,6 +49,8 @@ class ImageMap:
         Raises:
             KeyError: the image is not in the map.
         """
+        if image in self._images:
+            return self._images[image].argv(command, args)
         commands = next((table[image] for table in self._tables if image in table), None)
         if commands is None:
             raise KeyError(image)

@@ -393,8 +393,8 @@ class PodMachine:
     def _start_if_due(self, state: ContainerState, now: Now) -> None:
         if state.alive or (state.stage == "ended" and not self._restarts(state)):
             return
-        if state.spec.refusals:
-            self._refuse(state)
+        if refusals := self._refusals(state):
+            self._refuse(state, "; ".join(refusals))
             return
         if now.mono < state.retry_at:
             if state.pull_shown_until <= now.mono:
@@ -406,8 +406,12 @@ class PodMachine:
             lives = 0 if state.ended is None else state.restarts + 1
             self._effects.append(Start(state.spec.name, lives, tuple(argv)))
 
-    def _refuse(self, state: ContainerState) -> None:
-        message = "; ".join(state.spec.refusals)
+    def _refusals(self, state: ContainerState) -> list[str]:
+        """Why it must not be started."""
+        by_image = self._images.refusal(state.spec)
+        return [*state.spec.refusals, *([by_image] if by_image else [])]
+
+    def _refuse(self, state: ContainerState, message: str) -> None:
         if state.waiting.message != message:
             state.waiting = Waiting("CreateContainerConfigError", message)
             self._effects.append(Tell("Warning", "Failed", f"Error: {message}", state.spec.name))
@@ -495,7 +499,7 @@ class PodMachine:
 
     def _waits_its_turn(self, state: ContainerState) -> bool:
         """Whether nothing but time keeps a container from being started."""
-        if state.alive or self.ending or not self.is_set_up or state.spec.refusals or self.terminal:
+        if state.alive or self.ending or not self.is_set_up or self._refusals(state) or self.terminal:
             return False
         return (state.ended is None or self._restarts(state)) and (state.is_init or self.initialized)
 

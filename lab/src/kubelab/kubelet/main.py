@@ -14,6 +14,7 @@ from kubelab.apiclient import ApiClient
 from kubelab.kubeconfig import KubeconfigError
 from kubelab.kubelet.agent import Agent
 from kubelab.kubelet.config import AgentConfig, ConfigError, load
+from kubelab.kubelet.layouts import LayoutError
 from kubelab.kubelet.podnetwork import NetworkError
 
 
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = load(Path(words[0]))
         uvloop.run(_serve(config))
-    except (ConfigError, KubeconfigError, NetworkError, OSError) as error:
+    except (ConfigError, KubeconfigError, LayoutError, NetworkError, OSError) as error:
         print(f"node agent: {error}", file=sys.stderr)  # noqa: T201  # the same
         return 1
     return 0

@@ -225,8 +225,9 @@ def _security(own: Object, pod: Object) -> tuple[Security, list[str]]:
         for name in sorted((dropped | added) - ALL_CAPABILITIES - {"ALL"})
     ]
     user = own.get("runAsUser", pod.get("runAsUser"))
-    if own.get("runAsNonRoot", pod.get("runAsNonRoot")) and not user:
-        problems.append("securityContext: container has runAsNonRoot and image will run as root")
+    non_root = bool(own.get("runAsNonRoot", pod.get("runAsNonRoot")))
+    if non_root and user == 0:
+        problems.append("securityContext: container's runAsUser breaks non-root policy")
     groups = [int(group) for group in pod.get("supplementalGroups") or []]
     if pod.get("fsGroup") is not None:
         groups.append(int(pod["fsGroup"]))
@@ -237,6 +238,8 @@ def _security(own: Object, pod: Object) -> tuple[Security, list[str]]:
         user=user,
         group=own.get("runAsGroup", pod.get("runAsGroup")),
         groups=tuple(groups),
+        non_root=non_root,
+        no_new_privileges=own.get("allowPrivilegeEscalation") is False,
     )
     return security, problems
 

@@ -115,7 +115,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What a container's processes may do. `user`, `group` None: those of the image, which is root in the lab."""
+    """What a container's processes may do. `user`, `group` None: those of the image, root where the map runs it."""
 
     capabilities: frozenset[str] = DEFAULT_CAPABILITIES
     privileged: bool = False
@@ -123,6 +123,8 @@ class Security:
     user: int | None = None
     group: int | None = None
     groups: tuple[int, ...] = ()
+    non_root: bool = False
+    no_new_privileges: bool = False
 
 
 @dataclass(frozen=True, slots=True)

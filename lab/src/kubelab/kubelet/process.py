@@ -89,7 +89,7 @@ class Life:
         except OSError as error:
             os.close(fifo)
             raise StartError(str(error)) from error
-        handles = await _find(child, status)
+        handles = await _find(child, status, base.with_suffix(".pid"))
         life = cls(handles, LogWriter(base.with_suffix(".log"), log_limit), fifo, status)
         life._child = child
         life._watch()
@@ -255,12 +255,18 @@ def _spawn(build: Build, fifo_path: Path, status: Path) -> subprocess.Popen[byte
         os.close(options)
 
 
-async def _find(child: subprocess.Popen[bytes], status: Path) -> Handles:
-    """Wait until the program is there or all is over. There is nothing to await for the fork of a grandchild."""
+async def _find(child: subprocess.Popen[bytes], status: Path, pid_file: Path) -> Handles:
+    """Wait until the program is there or all is over. There is nothing to await for the fork of a grandchild.
+
+    A runtime writes a pid file, and its program is process 1 of the container.
+    """
     nobody = Identity(0, 0)
     monitor = identity_of(child.pid) or nobody
     init = nobody
     while identity_of(child.pid) is not None:
+        own = _written(pid_file)
+        if own is not None:
+            return Handles(monitor, own, own)
         if init == nobody:
             init = next((identity_of(int(line["child-pid"])) or nobody for line in _status_lines(status)), nobody)
         program = _first_child(init.pid) if init.pid else None
@@ -268,6 +274,13 @@ async def _find(child: subprocess.Popen[bytes], status: Path) -> Handles:
             return Handles(monitor, init, program)
         await asyncio.sleep(_LOOK_S)
     return Handles(monitor, init, nobody)
+
+
+def _written(pid_file: Path) -> Identity | None:
+    try:
+        return identity_of(int(pid_file.read_text(encoding="ascii")))
+    except (OSError, ValueError):  # not yet, or half
+        return None
 
 
 def _first_child(pid: int) -> Identity | None:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from kubelab.kubelet.cpulimits import CpuLimits
 from kubelab.kubelet.environment import MissingError, Place, environment, expand, references, wrong_clock
 from kubelab.kubelet.events import EventRecorder
 from kubelab.kubelet.images import ImageMap
+from kubelab.kubelet.layers import UnpackError
 from kubelab.kubelet.lifecycle import (
     Delays,
     Desired,
@@ -45,15 +46,17 @@ from kubelab.kubelet.lifecycle import (
     TornDown,
     Vanished,
 )  # fmt: skip
-from kubelab.kubelet.podspec import Pod
+from kubelab.kubelet.podspec import Container, Pod
 from kubelab.kubelet.podvolumes import PodVolumes
 from kubelab.kubelet.prober import Prober
-from kubelab.kubelet.process import Life, StartError
+from kubelab.kubelet.process import Build, Life, StartError
 from kubelab.kubelet.records import PodFiles, PodRecord
 from kubelab.kubelet.references import References
+from kubelab.kubelet.roots import Roots
 from kubelab.kubelet.state import Now, Run
 from kubelab.kubelet.statuswriter import PODS, StatusWriter
 from kubelab.kubelet.tokens import Tokens
+from kubelab.kubelet.users import UserError
 from kubelab.kubelet.volumes import references as volume_references
 from kubelab.kubelet.volumes import tokens_of
 from kubelab.objects import Object
@@ -72,6 +75,7 @@ class Tools:
     client: ApiClient
     images: ImageMap
     tree: sandbox.HostTree
+    roots: Roots
     addresses: PodAddresses
     references: References
     tokens: Tokens
@@ -335,19 +339,14 @@ class PodWorker:
         pod, name = self.machine.pod, start.container
         container = pod.container(name)
         assert container is not None, "the machine starts only what the pod has"
-        place = self._workplace
         try:
-            values = environment(pod, container, self._place, self._lookup)
-            place.prepare(container, start.attempt)
-            argv = [expand(word, values) for word in start.argv]
-            values |= wrong_clock(self.files.clock)
-            life = await Life.start(
-                lambda channels: place.command(container, argv, values, channels),
-                self.files.life(name, start.attempt),
-                self._tools.config.log_limit,
-            )
+            build = await self._build(container, start)
+            life = await Life.start(build, self.files.life(name, start.attempt), self._tools.config.log_limit)
         except MissingError as error:
             self._feed(StartFailed(name, "CreateContainerConfigError", str(error)))
+            return
+        except (UnpackError, UserError) as error:
+            self._feed(StartFailed(name, "CreateContainerError", str(error)))
             return
         except (StartError, OSError) as error:
             self._feed(StartFailed(name, "RunContainerError", str(error)))
@@ -361,6 +360,21 @@ class PodWorker:
         pid = life.handles.program.pid or life.handles.monitor.pid
         self._feed(Started(name, Run(f"{pod.uid}-{name}-{start.attempt}", pid, clock())))
         self._spawn(self._wait(name, life))
+
+    async def _build(self, container: Container, start: Start) -> Build:
+        """What starts a container; its files are there then."""
+        place = self._workplace
+        root = await self._tools.roots.of(container)
+        if root is not None:
+            container = root.settled(container)
+        image = {} if root is None else root.image.environment
+        values = environment(self.machine.pod, container, self._place, self._lookup, image)
+        place.prepare(container, start.attempt)
+        argv = [expand(word, values) for word in start.argv]
+        values |= wrong_clock(self.files.clock)
+        if root is not None:
+            return self._tools.roots.build(place, container, root, argv, values, start.attempt)
+        return lambda channels: place.command(container, argv, values, channels)
 
     async def _wait(self, name: str, life: Life) -> None:
         code = await life.ended
@@ -404,7 +418,14 @@ class PodWorker:
         answer = await self._tools.prober.attempt(
             effect.probe,
             next(iter(self.machine.addresses), "127.0.0.1"),
-            lambda words: sandbox.enter(life.handles.program.pid, container.security, words),
+            lambda words: self._enter(container, life, words),
             values,
         )
         self._feed(Probed(effect.container, effect.kind, effect.container_id, answer.ok, answer.message))
+
+    def _enter(self, container: Container, life: Life, words: Sequence[str]) -> list[str]:
+        """A command run in a container."""
+        if container.image in self._tools.roots.images:
+            attempt = self._attempts.get(container.name, 0)
+            return self._tools.roots.enter(self._workplace, container, attempt, words)
+        return sandbox.enter(life.handles.program.pid, container.security, words)

@@ -102,7 +102,11 @@ CONTROL = "{name: c, roles: [control-plane]}"
 REFUSED = {
     "no YAML": ("a: [", "file", "must be YAML"),
     "a list": ("[]", "file", "must be a mapping from field names to values"),
-    "unknown field": ("nodez: 1", "nodez", "unknown field; known here: clients, images, networks, nodes, pods, pools"),
+    "unknown field": (
+        "nodez: 1",
+        "nodez",
+        "unknown field; known here: clients, images, layouts, networks, nodes, pods, pools",
+    ),
     "unknown field of a node": (f"nodes: [{CONTROL}, {{name: a, rolls: 1}}]", "nodes[1].rolls", "unknown field"),
     "nodes no list": ("nodes: 3", "nodes", "must be a list"),
     "a node no mapping": ("nodes: [worker]", "nodes[0]", "must be a mapping"),
@@ -233,7 +237,7 @@ def test_all_problems_are_told_at_once_each_in_a_line() -> None:
         ),
         "lab.yaml: pools[0]: 'a': must be a range such as 198.19.0.0/16, without host bits",
         "lab.yaml: pools[1]: 'b': must be a range such as 198.19.0.0/16, without host bits",
-        "lab.yaml: nodez: 1: unknown field; known here: clients, images, networks, nodes, pods, pools, routers, services",
+        "lab.yaml: nodez: 1: unknown field; known here: clients, images, layouts, networks, nodes, pods, pools, routers, services",
     ]
 
 

@@ -46,8 +46,8 @@ def test_a_container_overrides_its_pod(pods: Any) -> None:
         ({"shareProcessNamespace": True}, "spec.shareProcessNamespace: the lab cannot share process or IPC namespaces"),
         ({"volumes": [{"name": "v", "nfs": {}}]}, "volumes[v]: the lab has no volumes of kind nfs"),
         (
-            {"securityContext": {"runAsNonRoot": True}},
-            "containers[c].securityContext: container has runAsNonRoot and image will run as root",
+            {"securityContext": {"runAsNonRoot": True, "runAsUser": 0}},
+            "containers[c].securityContext: container's runAsUser breaks non-root policy",
         ),
     ],
 )
