@@ -77,10 +77,26 @@ def lab() -> None:
     help="A test double of the Operator Lifecycle Manager runs, too; to it, this folder is that image of a catalog or "
     "bundle. May be given several times.",
 )
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    metavar="FOLDER",
+    multiple=True,
+    help="A folder in the OCI image layout: pods of the images in it run from their own root file systems. May be "
+    "given several times.",
+)
 @name_option
 @output_option
 @explained
-def up(file: str | None, api_port: int, timeout: float, with_olm: Sequence[str], name: str, output: str) -> None:
+def up(
+    file: str | None,
+    api_port: int,
+    timeout: float,
+    with_olm: Sequence[str],
+    images: Sequence[str],
+    name: str,
+    output: str,
+) -> None:
     """Start a lab and wait until it is ready.
 
     By default it has one control-plane node, three workers and a client.
@@ -93,6 +109,7 @@ def up(file: str | None, api_port: int, timeout: float, with_olm: Sequence[str],
 
     options = Options(api_port=api_port, ready_timeout_s=timeout, told=told)
     cluster = _with_olm(_cluster(file), with_olm)
+    cluster = dataclasses.replace(cluster, layouts=(*cluster.layouts, *images))
     started = asyncio.run(Lab.up(cluster, name=name, options=options))
     document = _document(name)
     emit(output, document, [f"lab {name} is ready", f"  export KUBECONFIG={started.kubeconfig}"])
