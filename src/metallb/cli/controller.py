@@ -50,9 +50,9 @@ FLAGS: Final = (
         settled=("false",),
     ),
     Flag("lb-class", "Only handle Services of this load balancer class."),
-    Flag("tls-min-version", "VersionTLS12 or VersionTLS13 (empty: VersionTLS13)."),
-    Flag("tls-cipher-suites", "Comma separated names of TLS 1.2 cipher suites."),
-    Flag("tls-curve-preferences", "Comma separated numbers of curves."),
+    Flag("tls-min-version", "VersionTLS12 or VersionTLS13 (empty: VersionTLS13).", env="TLS_MIN_VERSION"),
+    Flag("tls-cipher-suites", "Comma separated names of TLS 1.2 cipher suites.", env="TLS_CIPHER_SUITES"),
+    Flag("tls-curve-preferences", "Comma separated numbers of curves.", env="TLS_CURVE_PREFERENCES"),
     Flag("metrics-cert-dir", "Folder with tls.crt and tls.key of the metrics; empty: self-signed in memory."),
 )
 

@@ -40,7 +40,7 @@ FLAGS: Final = (
         "Restart the webhook server's pods at start.",
         "false",
         "switch",
-        inert="the webhook server's TLS settings stand in its own Deployment",
+        inert="its pods are replaced when their TLS settings change, unasked, and only then",
         settled=("false",),
     ),
     Flag("log-level", f"One of {', '.join(LEVELS)}.", "info"),
@@ -117,7 +117,7 @@ def _check_address(address: str) -> None:
 
 
 def _check_tls(minimum: str, ciphers: str, curves: str) -> None:
-    """What is handed on must be right; cipher suites may stand beside TLS 1.3, the operands' flags drop them."""
+    """What is handed on must be right; cipher suites may stand beside TLS 1.3, and are left out then."""
     TlsSettings.parse(minimum, "", curves)
     TlsSettings.parse("VersionTLS12", ciphers, "")
 

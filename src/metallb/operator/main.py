@@ -53,6 +53,7 @@ from metallb.operator.pods import OperandPod
 from metallb.operator.reconciler import MANAGED, QUEUE, MetalLBOperator, Outlets, Stores, Workload
 from metallb.operator.refusals import SELECTOR, CreationRefused
 from metallb.operator.settings import NO_METRICS, OperatorSettings
+from metallb.operator.webhook_tls import WebhookTls
 from metallb.operator.webhooks import Webhook
 from metallb.telemetry import metrics as m
 
@@ -121,6 +122,7 @@ class Replica:
         self, client: KubeClient, settings: OperatorSettings, installation: Installation, metrics: m.Metrics
     ) -> None:
         self._client = client
+        self._settings = settings
         self._installation = installation
         self._metrics = metrics
         self._metrics.set(m.LEADER, 0, LEASE)
@@ -142,6 +144,7 @@ class Replica:
         self._known = asyncio.Event()
         self._recorder = Recorder(client, component="metallb-operator")
         self._active: MetalLBOperator | None = None
+        self._webhook_tls: WebhookTls | None = None
         self._stores = Stores(
             self._metallbs.store,
             {kind: each.store for kind, each in self._workloads.items()},
@@ -169,6 +172,7 @@ class Replica:
         )
         for each in made:
             each.subscribe(self._review)
+        self._others[CONFIG_MAPS].subscribe(self._review_config)
         for suspects in self._suspects.values():
             suspects.subscribe(self._review, when=lambda change: _is_suspicious(change.before, change.after))
         self._inputs.start(group)
@@ -186,10 +190,13 @@ class Replica:
         self._active.review()  # also without a resource: something may be left of one that is gone
         for resource in self._metallbs.store:
             self._active.queue.add(key_of(resource))
+        self._webhook_tls = WebhookTls(self._client, self._settings)
         try:
-            await self._active.queue.run()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._webhook_tls.queue.run(), name="webhook server's TLS")
+                group.create_task(self._active.queue.run(), name="MetalLB resources")
         finally:
-            self._active = None
+            self._active = self._webhook_tls = None
             self._metrics.set(m.LEADER, 0, LEASE)
 
     def render(self) -> bytes:
@@ -219,6 +226,10 @@ class Replica:
     def _review(self, _key: Key) -> None:
         if self._active is not None:
             self._active.review()
+
+    def _review_config(self, key: Key) -> None:
+        if self._webhook_tls is not None:
+            self._webhook_tls.review(key)
 
     def _warn(self, resource: MetalLB, reason: str, message: str) -> None:
         self._recorder.event(reference(METALLBS, resource.metadata), "Warning", reason, message)
@@ -252,9 +263,8 @@ def _owned(client: KubeClient, resource: Resource, namespace: str, kept: type[K]
 
 
 def tls_of(settings: OperatorSettings) -> TlsSettings:
-    """Of the operator's own webhook; suites are for versions before 1.3."""
-    ciphers = "" if settings.tls_min_version in {"", "VersionTLS13"} else settings.tls_cipher_suites
-    return TlsSettings.parse(settings.tls_min_version, ciphers, settings.tls_curve_preferences)
+    """Of the operator's own webhook."""
+    return TlsSettings.parse(settings.tls_min_version, settings.suites, settings.tls_curve_preferences)
 
 
 def installation_of(settings: OperatorSettings, *, openshift: bool = False) -> Installation:
@@ -278,7 +288,7 @@ def installation_of(settings: OperatorSettings, *, openshift: bool = False) -> I
         network_policies=not settings.disable_network_policies,
         monitors="pod" if settings.deploy_pod_monitors else monitors,
         openshift=openshift,
-        tls_cipher_suites=settings.tls_cipher_suites,
+        tls_cipher_suites=settings.suites,
         tls_curve_preferences=settings.tls_curve_preferences,
         tls_min_version=settings.tls_min_version,
     )

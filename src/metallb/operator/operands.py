@@ -40,6 +40,9 @@ MEMBERLIST_SECRET: Final = "metallb-memberlist"  # noqa: S105  # the secret's na
 WEBHOOK_SECRET: Final = "metallb-webhook-cert"  # noqa: S105  # the secret's name
 EXCLUDE_CONFIG: Final = "metallb-excludel2"
 MEMBERLIST_CONFIG: Final = "metallb-memberlist-config"
+NOBODY: Final = 65534
+"""User and group of our images."""
+
 SPEAKER_GRACE_S: Final = 10
 CONTROLLER_GRACE_S: Final = 5
 OPERATOR: Final = "metallb-operator"
@@ -169,7 +172,7 @@ def _controller(spec: MetalLBSpec, installation: Installation) -> Object:
         ],
         "securityContext": security(),
     }
-    user = {} if installation.openshift else {"runAsUser": 65534, "fsGroup": 65534}
+    user = {} if installation.openshift else {"runAsUser": NOBODY, "fsGroup": NOBODY}
     pod: Object = {
         "serviceAccountName": CONTROLLER,
         "terminationGracePeriodSeconds": CONTROLLER_GRACE_S,
@@ -226,6 +229,8 @@ def _speaker(spec: MetalLBSpec, installation: Installation) -> Object:
         "hostNetwork": True,
         "nodeSelector": node_selector(spec.node_selector),
         "tolerations": tolerations(spec),
+        # The list of excluded interfaces is for its owner alone, root: by their group those who are not read it, too.
+        "securityContext": {"fsGroup": NOBODY},
         "containers": [container | probes(installation.liveness_port, host="127.0.0.1")],
         "volumes": [
             secret_volume("memberlist", MEMBERLIST_SECRET),

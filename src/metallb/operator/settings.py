@@ -82,3 +82,8 @@ class OperatorSettings:
     log_level: str = "info"
     api_server_port: int = 0
     webhook_port: int = 9443
+
+    @property
+    def suites(self) -> str:
+        """The cipher suites where they mean something: those of TLS 1.3 are fixed, and both together refused."""
+        return "" if self.tls_min_version in {"", "VersionTLS13"} else self.tls_cipher_suites
