@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from metallb.advertisement.interfaces import Exclusion
@@ -53,7 +54,6 @@ async def main(settings: SpeakerSettings) -> None:
         StartError: the list of excluded interfaces is malformed, or raw sockets are not allowed.
     """
     metrics = m.Metrics(m.SPEAKER)
-    excluded = exclusion.read()
     credentials = find(os.environ, home=Path.home())
     client = KubeClient(
         credentials,
@@ -63,9 +63,10 @@ async def main(settings: SpeakerSettings) -> None:
     )
     health = HealthServer(port=settings.health_probe_port, host="127.0.0.1")
     async with client, health, asyncio.TaskGroup() as group:
+        excluded, others = await exclusion.first(client, settings.namespace)
         speaker = Speaker(client, settings, metrics, excluded)
         try:
-            speaker.start(group)
+            speaker.start(group, others)
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             await speaker.hand_over()
@@ -119,13 +120,16 @@ class Speaker:
         )
         self._shown: dict[ServiceKey, list[tuple[str, str, str, str]]] = {}
 
-    def start(self, group: asyncio.TaskGroup) -> None:
-        """Follows API and interfaces, gossips, announces and serves metrics from now on."""
+    def start(self, group: asyncio.TaskGroup, exclusions: AsyncIterator[Exclusion]) -> None:
+        """Follows API and interfaces, gossips, announces and serves metrics from now on.
+
+        `exclusions` are the interfaces that take no part from then on, at each change.
+        """
         self._announcer.start()
         self._caches.start(group)
         group.create_task(self._recorder.run(), name="events")
         group.create_task(self._report.run(), name="configuration state")
-        group.create_task(self._announce(), name="announcements")
+        group.create_task(self._announce(exclusions), name="announcements")
         if self._settings.port:
             group.create_task(self._serve_metrics(), name="metrics")
 
@@ -142,7 +146,7 @@ class Speaker:
             self._netlink = None
         self._announcer.close()
 
-    async def _announce(self) -> None:
+    async def _announce(self, exclusions: AsyncIterator[Exclusion]) -> None:
         """Decides from complete caches only: a Service or node that is not there yet is not one that is gone."""
         caches, settings = self._caches, self._settings
         self._report_refusals()
@@ -170,14 +174,14 @@ class Speaker:
         async with asyncio.TaskGroup() as group:
             group.create_task(speaker.config.run(), name="config")
             group.create_task(speaker.services.run(), name="services")
-            group.create_task(self._follow_exclusion(speaker), name="excluded interfaces")
+            group.create_task(self._follow_exclusion(speaker, exclusions), name="excluded interfaces")
             await speaker.configured.wait()
             await self._presence.lead(speaker, group)
             await self._presence.settled.wait()
             group.create_task(self._statuses.run(), name="layer2 status")
 
-    async def _follow_exclusion(self, speaker: ServiceSpeaker) -> None:
-        async for excluded in exclusion.changes(self._excluded):
+    async def _follow_exclusion(self, speaker: ServiceSpeaker, exclusions: AsyncIterator[Exclusion]) -> None:
+        async for excluded in exclusions:
             self._excluded = excluded
             self._interfaces_changed(speaker)
 
