@@ -13,7 +13,7 @@ from metallb.kube.tls import TlsSettings, TlsSettingsError
 
 CERTS = "/tmp/k8s-webhook-server/serving-certs"
 
-CONTROLLER = {  # spec/controller.md 1: flag, default, environment
+CONTROLLER = {  # spec/controller.md 1: flag, default, environment; that of TLS is ours, for the webhook server
     "port": ("9120", ""),
     "namespace": ("", "METALLB_NAMESPACE"),
     "ml-secret-name": ("", "METALLB_ML_SECRET_NAME"),
@@ -29,9 +29,9 @@ CONTROLLER = {  # spec/controller.md 1: flag, default, environment
     "webhook-mode": ("enabled", ""),
     "webhook-http2": ("false", ""),
     "lb-class": ("", ""),
-    "tls-min-version": ("", ""),
-    "tls-cipher-suites": ("", ""),
-    "tls-curve-preferences": ("", ""),
+    "tls-min-version": ("", "TLS_MIN_VERSION"),
+    "tls-cipher-suites": ("", "TLS_CIPHER_SUITES"),
+    "tls-curve-preferences": ("", "TLS_CURVE_PREFERENCES"),
     "metrics-cert-dir": ("", ""),
 }
 
@@ -77,7 +77,7 @@ VARIABLES = {  # spec/operator.md 4.2
     "CONTROLLER_IMAGE": "",
     "SPEAKER_IMAGE": "",
     "FRR_IMAGE": "",
-    "FRRK8S_IMAGE": "",
+    "FRRK8S_IMAGE": "quay.io/metallb/frr-k8s:v0.0.25",
     "MEMBER_LIST_BIND_PORT": "7946",
     "METRICS_PORT": "9120",
     "FRR_METRICS_PORT": "9121",
