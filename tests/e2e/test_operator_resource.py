@@ -1,4 +1,4 @@
-"""The MetalLB resource: what is refused, what is warned of, what goes with it, and monitors where their kinds exist."""
+"""The MetalLB resource: what is refused, what is warned of, what goes with it."""
 
 from __future__ import annotations
 
@@ -84,59 +84,3 @@ async def test_with_the_resource_goes_all_that_it_stood_for(cluster: Any) -> Non
     await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
     again = {each["metadata"]["uid"] for each in await cluster.items(kinds, NAMESPACE, *selector)}
     assert not made & again
-
-
-def definition(plural: str, kind: str) -> dict[str, Any]:
-    """As the Prometheus operator's, but for the schema."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": f"{plural}.monitoring.coreos.com",
-            "annotations": {"api-approved.kubernetes.io": "unapproved"},
-        },
-        "spec": {
-            "group": "monitoring.coreos.com",
-            "names": {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"},
-            "scope": "Namespaced",
-            "versions": [version],
-        },
-    }
-
-
-async def test_monitors_come_with_their_kinds_and_go_when_nobody_wants_them(cluster: Any) -> None:
-    operator = "deployment/metallb-operator-controller-manager"
-
-    async def switch(value: str) -> None:
-        await cluster.kubectl("set", "env", "-n", NAMESPACE, operator, f"DEPLOY_SERVICEMONITORS{value}")
-        await cluster.kubectl("rollout", "status", "-n", NAMESPACE, operator, "--timeout=60s")
-
-    async def found() -> set[str]:
-        kinds = "servicemonitors,prometheusrules"
-        return {each["metadata"]["name"] for each in await cluster.items(kinds, NAMESPACE)}
-
-    wanted = {"controller-monitor", "speaker-monitor", "metallb-alerts"}
-    definitions = [definition("servicemonitors", "ServiceMonitor"), definition("prometheusrules", "PrometheusRule")]
-    await switch("=true")
-    try:
-        await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
-        await cluster.apply(*definitions)
-
-        async def are_there() -> bool:
-            return await found() == wanted
-
-        await cluster.until(are_there, "monitors and alerts", 60.0)
-        services = await cluster.items("services", NAMESPACE, "-l", "app.kubernetes.io/managed-by=metallb-operator")
-        assert {each["metadata"]["name"] for each in services} == {
-            "controller-monitor-service",
-            "speaker-monitor-service",
-        }
-    finally:
-        await cluster.kubectl("delete", "metallb", "-n", NAMESPACE, "metallb")
-        await switch("-")
-        await cluster.apply(METALLB)
-        for each in definitions:
-            await cluster.kubectl("delete", "crd", each["metadata"]["name"], "--ignore-not-found")
-    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
