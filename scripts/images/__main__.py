@@ -8,6 +8,7 @@ Into DIR: a folder for each architecture in the OCI image layout, `sbom-NAME-ARC
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import platform
@@ -29,6 +30,7 @@ from scripts.images.wheels import WheelError
 from scripts.olm.names import releases
 from scripts.olm.source import ROOT
 
+_WORK: Final = ROOT / ".tools/images"
 _NATIVE: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 _BINUTILS: Final = {"amd64": "binutils-x86-64-linux-gnu", "arm64": "binutils-aarch64-linux-gnu"}
 
@@ -61,6 +63,15 @@ def main(argv: Sequence[str]) -> int:
         print(f"--image: {error}", file=sys.stderr)
         return 2
     report = Report()
+    _WORK.mkdir(parents=True, exist_ok=True)
+    with (_WORK / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time: they share what was fetched
+        _make_all(given, named, report)
+    print(json.dumps({"made": report.made, "not_made": report.not_made}) if given.output == "json" else report.text())
+    return 1 if report.not_made else 0
+
+
+def _make_all(given: argparse.Namespace, named: Mapping[str, str], report: Report) -> None:
     for architecture in given.arch or [native()]:
         why = _unable(architecture)
         if not why:
@@ -71,8 +82,6 @@ def main(argv: Sequence[str]) -> int:
                 why = str(error)
         if why:
             report.not_made[architecture] = why
-    print(json.dumps({"made": report.made, "not_made": report.not_made}) if given.output == "json" else report.text())
-    return 1 if report.not_made else 0
 
 
 def native() -> str:
@@ -108,7 +117,7 @@ def _unable(architecture: str) -> str:
 
 
 def _make(architecture: str, named: Mapping[str, str], into: Path, *, cached: bool) -> dict[str, Any]:
-    context = Maker(ROOT / ".tools/images", epoch(), cached).make(architecture, native())
+    context = Maker(_WORK, epoch(), cached).make(architecture, native())
     folder = into.resolve() / architecture
     labels = {"VERSION": releases()[-1].version, "REVISION": _revision()}
     build.build(context.folder, named, folder, architecture=architecture, epoch=epoch(), arguments=labels)

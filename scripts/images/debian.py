@@ -17,6 +17,7 @@ from scripts.images import keeping
 
 _COPYRIGHT: Final = "usr/share/doc/{}/copyright"
 _LICENCE_LINE: Final = re.compile(r"^License:[ \t]*(\S.*)$", re.MULTILINE)
+_COMMON_LICENCE: Final = re.compile(r"/usr/share/common-licenses/([A-Za-z0-9.+-]+)")
 
 
 class FetchError(Exception):
@@ -66,7 +67,7 @@ def unpack(folder: Path, names: Iterable[str], root: Path) -> list[Package]:
     for name in sorted(names):
         files = sorted(folder.glob(f"{name}_*.deb"))
         if not files:
-            raise FetchError(f"{name}: not among what was fetched into {folder}")
+            raise FetchError(f"{name}: not among what was fetched into {folder}: fetch anew")
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", files[-1]], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None, "it was asked for"
             _extract(process.stdout, root)
@@ -119,8 +120,10 @@ def _package(file: Path, root: Path) -> Package:
 
 
 def licences(text: str) -> tuple[str, ...]:
-    """The licences that a copyright file in Debian's machine-readable format names, in order, each once."""
-    return tuple(dict.fromkeys(match.strip() for match in _LICENCE_LINE.findall(text)))
+    """The licences that a copyright file names, in order, each once; of one for people only, the texts it refers to."""
+    found = [match.strip() for match in _LICENCE_LINE.findall(text)]
+    found = found or [match.rstrip(".") for match in _COMMON_LICENCE.findall(text)]
+    return tuple(dict.fromkeys(found))
 
 
 def _copyright(name: str, root: Path) -> str:
