@@ -49,6 +49,9 @@ generate: $(STAMP) ## rewrite what is generated: CRDs, manifests, goldens
 bundle: $(STAMP) ## write packaging/: the OLM bundle, the catalog and the list of images (IMAGES="operator=... speaker=...")
 	@$(BIN)/python -m scripts.olm $(addprefix --image ,$(IMAGES))
 
+images: setup ## build the container images into dist/images (ARCHS="amd64 arm64" IMAGES="operator=... speaker=..." OUTPUT=json)
+	@$(BIN)/python -m scripts.images $(addprefix --arch ,$(ARCHS)) $(addprefix --image ,$(IMAGES)) $(addprefix --output ,$(OUTPUT))
+
 bench: setup ## run the benchmarks, one JSON line each
 	@for b in lab_start assign memory arp_answer config_build webhook_decision allocator spread; do $(BIN)/python bench/$$b.py || exit 1; done
 
@@ -60,4 +63,4 @@ lock: $(STAMP) ## compile the dependency locks anew
 clean: ## remove what setup installed under the project
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test lint types imports pytest format generate bundle bench lock clean
+.PHONY: help setup demo test lint types imports pytest format generate bundle images bench lock clean

@@ -10,6 +10,7 @@ die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 declare -A needs=(
   [ip]=iproute2 [nft]=nftables [bwrap]=bubblewrap [setpriv]=util-linux [nsenter]=util-linux
   [curl]=curl [ping]=iputils-ping [ss]=iproute2 [faketime]=faketime
+  [buildah]=buildah [crun]=crun [mmdebstrap]=mmdebstrap [strip]=binutils
 )
 missing=()
 for command in "${!needs[@]}"; do
