@@ -1,165 +1,14 @@
-"""Many members in one virtual network with loss, cuts and pauses, on virtual time; everything follows from the seed."""
+"""Many members in one virtual network with loss, cuts and pauses: who lives is a member, who dies is none."""
 
 from __future__ import annotations
-
-import heapq
-import random
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.worlds.membership import World, endpoint_of, names
 
 from metallb.protocols.swim import membership as m
-from metallb.protocols.swim import packet
-from metallb.protocols.swim.membership import Membership
-from metallb.protocols.swim.roster import Endpoint, Gone, Joined
-from metallb.protocols.swim.settings import LAN
-
-PORT = 7946
-DELAY_S = 0.0005
-
-
-def endpoint_of(number: int) -> Endpoint:
-    return Endpoint((0xC6130000 + number).to_bytes(4), PORT)
-
-
-@dataclass
-class Host:
-    """One member, and what it saw: names by the time at which they went and came."""
-
-    machine: Membership
-    running: bool = True
-    paused: bool = False
-    wanted: float | None = None
-    backlog: list[m.Input] = field(default_factory=list)
-    gone: list[tuple[float, str]] = field(default_factory=list)
-    came: list[tuple[float, str]] = field(default_factory=list)
-
-
-class World:
-    """The network. `loss` is the share of datagrams that vanish; streams are as good as TCP, unless cut."""
-
-    def __init__(self, size: int, seed: int, *, loss: float = 0.0) -> None:
-        self.now = 0.0
-        self.loss = loss
-        self.chance = random.Random(seed)
-        self.hosts: dict[Endpoint, Host] = {}
-        self.cut: set[Endpoint] = set()
-        self.sent = 0
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._count = 0
-        for number in range(size):
-            self.add(number)
-
-    def add(self, number: int) -> Host:
-        endpoint = endpoint_of(number)
-        seed = self.chance.random()
-        machine = Membership(f"n{number}", endpoint, LAN, random.Random(seed).randrange, overhead=29)
-        host = self.hosts[endpoint] = Host(machine)
-        self._do(endpoint, machine.start(self.now))
-        self._do(endpoint, machine.feed(m.Join((endpoint_of(0), endpoint_of(max(number - 1, 0)))), self.now))
-        return host
-
-    def host(self, number: int) -> Host:
-        return self.hosts[endpoint_of(number)]
-
-    def run(self, seconds: float) -> None:
-        end = self.now + seconds
-        while self._events and self._events[0][0] <= end:
-            self.now, _, action = heapq.heappop(self._events)
-            action()
-        self.now = end
-
-    def feed(self, endpoint: Endpoint, event: m.Input) -> None:
-        host = self.hosts.get(endpoint)
-        if host is None or not host.running:
-            return
-        if host.paused:
-            host.backlog.append(event)
-            return
-        self._do(endpoint, host.machine.feed(event, self.now))
-
-    def resume(self, number: int) -> None:
-        """The process goes on; what its sockets held it reads late."""
-        host = self.host(number)
-        host.paused = False
-        backlog, host.backlog = host.backlog, []
-        self._do(endpoint_of(number), host.machine.feed(m.Silent(), self.now))
-        for event in backlog:
-            self.feed(endpoint_of(number), event)
-
-    def _at(self, delay: float, action: Callable[[], None]) -> None:
-        self._count += 1
-        heapq.heappush(self._events, (self.now + delay, self._count, action))
-
-    def _do(self, endpoint: Endpoint, outputs: Iterable[m.Output]) -> None:
-        host = self.hosts[endpoint]
-        for output in outputs:
-            match output:
-                case m.Send(to, message, _):
-                    assert len(message) + 29 <= LAN.datagram_size
-                    self._send(endpoint, to, message)
-                case m.Exchange(stream, to, message, timeout_s):
-                    self._exchange(endpoint, to, stream, message, timeout_s)
-                case m.Reply():
-                    raise AssertionError("answers are taken where they are asked for")
-                case Joined(name):
-                    host.came.append((self.now, name))
-                case Gone(name):
-                    host.gone.append((self.now, name))
-                case _:
-                    pass
-        self._arm(endpoint, host)
-
-    def _arm(self, endpoint: Endpoint, host: Host) -> None:
-        deadline = host.machine.deadline()
-        if deadline is not None and (host.wanted is None or deadline < host.wanted):
-            host.wanted = deadline
-            self._at(max(0.0, deadline - self.now), lambda: self._tick(endpoint, deadline))
-
-    def _tick(self, endpoint: Endpoint, due: float) -> None:
-        host = self.hosts[endpoint]
-        if host.wanted != due or not host.running:
-            return
-        host.wanted = None
-        if host.paused:
-            host.wanted = self.now + 0.05
-            self._at(0.05, lambda: self._tick(endpoint, host.wanted or 0.0))
-            return
-        self._do(endpoint, host.machine.tick(self.now))
-
-    def _send(self, sender: Endpoint, to: Endpoint, message: bytes) -> None:
-        self.sent += 1
-        if sender in self.cut or to in self.cut or self.chance.random() < self.loss:
-            return
-        for each in packet.decode(message):
-            self._at(DELAY_S, lambda each=each: self.feed(to, m.Heard(sender, each)))  # type: ignore[misc]
-
-    def _exchange(self, sender: Endpoint, to: Endpoint, stream: int, message: bytes, timeout_s: float) -> None:
-        target = self.hosts.get(to)
-        reachable = sender not in self.cut and to not in self.cut and target is not None
-        if not reachable or target is None or not target.running or target.paused:
-            self._at(timeout_s, lambda: self.feed(sender, m.Answered(stream, None)))
-            return
-        self._at(DELAY_S, lambda: self._serve(sender, to, stream, message))
-
-    def _serve(self, sender: Endpoint, to: Endpoint, stream: int, message: bytes) -> None:
-        (asked,) = packet.decode(message)
-        outputs = self.hosts[to].machine.feed(m.Asked(stream, asked), self.now)
-        replies = [each for each in outputs if isinstance(each, m.Reply)]
-        self._do(to, [each for each in outputs if not isinstance(each, m.Reply)])
-        for reply in replies:
-            (answer,) = packet.decode(reply.message)
-            self._at(DELAY_S, lambda answer=answer: self.feed(sender, m.Answered(stream, answer)))  # type: ignore[misc]
-
-    def views(self) -> list[frozenset[str]]:
-        return [host.machine.present for host in self.hosts.values() if host.running]
-
-
-def names(count: int) -> frozenset[str]:
-    return frozenset(f"n{number}" for number in range(count))
+from metallb.protocols.swim.packet import Suspect
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 50])
@@ -184,23 +33,24 @@ def test_nobody_healthy_dies_at_twenty_percent_loss(seed: int, size: int, loss: 
 def test_a_death_is_known_to_all(seed: int, size: int, loss: float) -> None:
     world = World(size, seed, loss=loss)
     world.run(15)
-    world.host(1).running = False
+    world.kill(1)
     world.run(90)
     assert all("n1" not in view for view in world.views())
 
 
 def test_a_death_among_three_is_noticed_as_fast_as_upstream_does() -> None:
-    """Upstream takes 5.1 to 6.0 s: a probe within 2 s fails after 1 s, then 4 s of suspicion."""
+    """Upstream takes 5.1 to 6.0 s: a probe within 2 s (rarely 3) fails after 1 s, then 4 s of suspicion."""
     took = []
     for seed in range(20):
         world = World(3, seed)
         world.run(10)
-        world.host(2).running = False
+        world.kill(2)
         died = world.now
         world.run(15)
         took += [at - died for number in (0, 1) for at, name in world.host(number).gone if name == "n2"]
     assert len(took) == 40
-    assert max(took) < 7.5
+    assert max(took) < 8.1
+    assert sum(took) / 40 < 6.5
     assert min(took) > 4
 
 
@@ -212,7 +62,7 @@ def test_a_good_bye_is_known_to_all_within_a_second(seed: int, size: int) -> Non
     world._do(endpoint_of(0), world.host(0).machine.feed(m.Leave(), world.now))
     world.run(1)
     assert world.host(0).machine.is_quiet
-    world.host(0).running = False
+    world.kill(0)
     world.run(0.5)
     assert all("n0" not in view for view in world.views())
 
@@ -222,11 +72,11 @@ def test_a_good_bye_is_known_to_all_within_a_second(seed: int, size: int) -> Non
 def test_the_members_beyond_a_cut_come_back(seed: int, size: int) -> None:
     world = World(size, seed)
     world.run(5)
-    world.cut.add(endpoint_of(0))
+    world.part([0])
     world.run(20)
     assert all("n0" not in host.machine.present for host in list(world.hosts.values())[1:])
-    world.cut.clear()
-    world._do(endpoint_of(0), world.host(0).machine.feed(m.Join((endpoint_of(1), endpoint_of(2))), world.now))
+    world.heal()
+    world.join(0, 1, 2)
     world.run(100)  # who missed the news hears it when tables are exchanged, every 30 s
     assert all(view == names(size) for view in world.views())
 
@@ -236,7 +86,7 @@ def test_the_members_beyond_a_cut_come_back(seed: int, size: int) -> None:
 def test_who_stood_still_blames_nobody_and_is_back(seed: int, size: int, seconds: float) -> None:
     world = World(size, seed)
     world.run(5)
-    world.host(0).paused = True
+    world.pause(0)
     world.run(seconds)
     at = world.now
     world.resume(0)
@@ -245,10 +95,94 @@ def test_who_stood_still_blames_nobody_and_is_back(seed: int, size: int, seconds
     assert all(view == names(size) for view in world.views())
 
 
+def test_sixty_at_twenty_percent_loss_take_nobody_healthy_for_dead_and_notice_every_death() -> None:
+    """`make soak` does the same with thousands."""
+    world = World.acquainted(60, seed=1, loss=0.2)
+    world.run(20)
+    assert world.deaths() == []
+    assert world.suspicions > 0, "an easy network is no test"
+    killed = [3, 30, 57]
+    for number in killed:
+        world.kill(number)
+    world.run(50)
+    assert {name for _, _, name in world.deaths()} == {f"n{number}" for number in killed}
+    assert set(world.views()) == {names(60) - {f"n{number}" for number in killed}}
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 2**32), st.integers(6, 30), st.floats(0, 0.2), st.floats(10, 60))
+def test_a_network_in_parts_agrees_in_each_and_grows_together(
+    seed: int, size: int, loss: float, apart_s: float
+) -> None:
+    """Whoever is missing is looked for: that is what `Join` stands for (`speaker.gossip` does it every second)."""
+    world = World.acquainted(size, seed, loss=loss)
+    world.run(2)
+    island = list(range(size // 3))
+    world.part(island)
+    world.run(apart_s + 120)  # many deaths at once are noticed one after the other
+    here, there = names(len(island)), names(size) - names(len(island))
+    assert [world.host(number).machine.present for number in range(size)] == [
+        here if number in island else there for number in range(size)
+    ]
+    world.heal()
+    for number in island:
+        world.join(number, *(other for other in range(size) if other not in island))
+    world.run(100)
+    assert set(world.views()) == {names(size)}
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 2**32), st.integers(5, 25), st.floats(0.1, 3.0), st.integers(1, 4))
+def test_short_standstills_of_several_kill_nobody(seed: int, size: int, seconds: float, still: int) -> None:
+    world = World.acquainted(size, seed)
+    world.run(5)
+    for number in range(min(still, size // 2)):
+        world.pause(number)
+    world.run(seconds)
+    for number in range(min(still, size // 2)):
+        world.resume(number)
+    world.run(30)
+    assert world.deaths() == []
+    assert set(world.views()) == {names(size)}
+
+
+def test_a_standstill_that_its_process_does_not_notice_ends_as_well() -> None:
+    """As upstream's: nobody tells the machine that it stood still; it objects when it hears of its own death."""
+    world = World.acquainted(12, seed=5)
+    world.run(5)
+    world.pause(4)
+    world.run(30)
+    assert set(world.views()) == {names(12) - {"n4"}, names(12)}
+    host = world.host(4)
+    host.paused, host.backlog = False, []
+    world.join(4, 1, 2)
+    world.run(60)
+    assert set(world.views()) == {names(12)}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_who_answers_is_not_taken_for_dead_though_no_objection_came_through(seed: int) -> None:
+    """By upstream's rules a member whose every objection gets lost on its way to one other is dead for that one."""
+    world = World.acquainted(8, seed)
+    world.run(5)
+    watcher = world.host(0).machine
+    world.feed(
+        endpoint_of(0), m.Heard(endpoint_of(1), Suspect(1, "n5", "n1")), m.Heard(endpoint_of(2), Suspect(1, "n5", "n2"))
+    )
+    assert watcher.roster.suspicions.keys() == {"n5"}
+    world.unheard = {"n5"}
+    world.run(20)
+    assert world.deaths() == []
+    assert watcher.roster.suspicions == {}
+    world.kill(5)
+    world.run(40)
+    assert {name for _, _, name in world.deaths()} == {"n5"}
+
+
 def test_a_restarted_member_is_a_member_at_once() -> None:
     world = World(5, seed=3)
     world.run(5)
-    world.host(2).running = False
+    world.kill(2)
     world.run(0.5)
     del world.hosts[endpoint_of(2)]
     world.add(2)
@@ -261,7 +195,7 @@ def test_the_same_seed_gives_the_same_story() -> None:
     for _ in range(2):
         world = World(10, seed=9, loss=0.3)
         world.run(20)
-        world.host(4).running = False
+        world.kill(4)
         world.run(30)
         stories.append([(host.came, host.gone) for host in world.hosts.values()])
     assert stories[0] == stories[1]

@@ -194,6 +194,7 @@ class Membership:
     def tick(self, now: float) -> list[Output]:
         """Does what fell due."""
         output: list[Output] = [*self.roster.expire(now)]
+        output += self._look_again(now)
         output += self._relay_nacks(now)
         if self._round is not None:
             output += self._continue(self._round, now)
@@ -208,7 +209,7 @@ class Membership:
     def deadline(self) -> float | None:
         """When `tick` is wanted next."""
         times = [self._next_probe, self._next_exchange, self._relays.deadline()]
-        times += [each.deadline for each in self.roster.suspicions.values()]
+        times += [each.due for each in self.roster.suspicions.values()]
         if self._round is not None:
             times.append(self._round.deadline)
         if len(self.roster.news):
@@ -223,6 +224,7 @@ class Membership:
             case IndirectPing():
                 return [self._relay(message, _answer_to(message.source, sender), now)]
             case Ack(sequence, _):
+                self.roster.acquit(sequence, now)
                 return self._acknowledged(sequence)
             case Nack(sequence) if self._round is not None and self._round.sequence == sequence:
                 self._round.nacks += 1
@@ -301,12 +303,32 @@ class Membership:
         self._sequence += 1
         interval_s = self._settings.probe_interval_s * (self.roster.health + 1)
         self._round = Round(member.name, self._sequence, now + self._settings.probe_timeout_s, now + interval_s)
+        suspicion = self.roster.suspicions.get(member.name)
+        if suspicion is not None:
+            suspicion.look(self._sequence, now)
+            return [*output, self._question(member)]
         ping = packet.encode(Ping(self._sequence, member.name, self._source()))
-        if member.state is State.ALIVE:
-            return [*output, self._datagram(member.endpoint, ping)]
-        # A suspect learns first of all that it is one, so that it can object.
-        told = packet.encode(Suspect(member.incarnation, member.name, self.roster.me))
-        return [*output, Send(member.endpoint, packet.compound([ping, told]), member.reads_checksums)]
+        return [*output, self._datagram(member.endpoint, ping)]
+
+    def _question(self, suspect: Member) -> Send:
+        """A ping. A suspect learns first of all that it is one, so that it can object."""
+        ping = packet.encode(Ping(self._sequence, suspect.name, self._source()))
+        told = packet.encode(Suspect(suspect.incarnation, suspect.name, self.roster.me))
+        return Send(suspect.endpoint, packet.compound([ping, told]), suspect.reads_checksums)
+
+    def _look_again(self, now: float) -> list[Output]:
+        """Asks suspects whose time may soon be up.
+
+        Where many members lose much, now and then an objection reaches all but one: by upstream's rules that one takes
+        a living member for dead, until the two exchange their tables.
+        """
+        output: list[Output] = []
+        for name, suspicion in self.roster.suspicions.items():
+            if suspicion.due <= now:
+                self._sequence += 1
+                suspicion.look(self._sequence, now)
+                output.append(self._question(self.roster.members[name]))
+        return output
 
     def _next_member(self, now: float) -> Member | None:
         """The members one after the other, in an order that chance makes anew after each round."""

@@ -196,6 +196,14 @@ class Roster:
         self.suspicions[claim.node] = Suspicion.of(self.settings, len(self.members), claim.sender, now)
         return []
 
+    def acquit(self, question: int, now: float) -> None:
+        """Somebody answered: if it was a suspect that was asked since it is one, it lives, whatever news was lost."""
+        for name, suspicion in self.suspicions.items():
+            if question in suspicion.questions:
+                del self.suspicions[name]
+                self.members[name].state, self.members[name].since = State.ALIVE, now
+                return
+
     def dead(self, claim: Dead, now: float) -> list[Event]:
         """Somebody takes a member for dead, or it says good-bye."""
         known = self.members.get(claim.node)
@@ -263,8 +271,14 @@ class Roster:
 
     def pick(self, count: int, eligible: Callable[[Member], bool]) -> list[Member]:
         """Up to so many members by chance, never this one."""
-        candidates = [each for each in self.members.values() if each.name != self.me and eligible(each)]
-        return [candidates.pop(self.draw(len(candidates))) for _ in range(min(count, len(candidates)))]
+        members, chosen = list(self.members.values()), list[Member]()
+        while members and len(chosen) < count:
+            place = self.draw(len(members))
+            drawn, members[place] = members[place], members[-1]
+            members.pop()
+            if drawn.name != self.me and eligible(drawn):
+                chosen.append(drawn)
+        return chosen
 
     def _refute(self, accused: int) -> None:
         self.incarnation = max(self.incarnation, accused) + 1
