@@ -13,7 +13,9 @@ from typing import Any
 
 import hypothesis
 import pytest
+from tests import rights
 
+from kubelab.pytest_plugin import requests as lab_requests
 from metallb.api import v1beta1
 from metallb.api.core import (
     LabelSelector,
@@ -204,3 +206,41 @@ def build_l2(name: str = "all", *, labels: Mapping[str, str] | None = None, **sp
         metadata=ObjectMeta(name=name, namespace="metallb-system", labels=dict(labels or {})),
         spec=v1beta1.L2AdvertisementSpec(**spec),
     )
+
+
+_JUDGED: pytest.StashKey[list[str]] = pytest.StashKey()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Holds the roles against what the processes asked for in all labs of the run, once they are down.
+
+    What a process had no right to is an error in any run. Whether each right is used only a whole run can tell.
+    """
+    config = session.config
+    requests = lab_requests(config)
+    if hasattr(config, "workerinput") or not requests:
+        return
+    wrong = rights.missing(requests)
+    if _is_whole(session):
+        wrong += rights.unused(requests)
+    else:
+        config.stash[_JUDGED] = ["whether every right is used was not judged: not all tests have run and passed"]
+    if wrong:
+        config.stash[_JUDGED] = wrong
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _is_whole(session: pytest.Session) -> bool:
+    config = session.config
+    chosen = any(getattr(config.option, name, None) for name in ("keyword", "markexpr", "deselect", "lf"))
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not chosen
+    return whole and session.exitstatus == pytest.ExitCode.OK and not session.shouldstop
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Says what was found out about rights."""
+    lines = config.stash.get(_JUDGED, [])
+    if lines:
+        terminalreporter.section("rights of the processes, from the audit logs of all labs")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -4,51 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-import yaml
+from tests.rights import ACCOUNTS, granted
 
-ROOT = Path(__file__).resolve().parents[2]
+from kubelab.askings import Asked
+
 NAMESPACE = "metallb-system"
 PREFIX = f"system:serviceaccount:{NAMESPACE}:"
-ACCOUNTS = ("manager-account", "controller", "speaker")
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("rights")]
-
-
-class Right(NamedTuple):
-    """A verb on a resource, `group/resource`."""
-
-    verb: str
-    what: str
-
-    @property
-    def resource(self) -> str:
-        return self.what.partition("/")[2]
-
-    def __str__(self) -> str:
-        return f"{self.verb} {self.what}"
-
-
-def granted() -> dict[str, set[Right]]:
-    """By account, what the manifests allow."""
-    objects = [
-        each for file in (ROOT / "manifests/rbac").glob("*.yaml") for each in yaml.safe_load_all(file.read_text())
-    ]
-    roles = {(each["kind"], each["metadata"]["name"]): each for each in objects if "rules" in each}
-    found: dict[str, set[Right]] = {}
-    for binding in (each for each in objects if "roleRef" in each):
-        role = roles[binding["roleRef"]["kind"], binding["roleRef"]["name"]]
-        for subject in binding["subjects"]:
-            found.setdefault(subject["name"], set()).update(
-                Right(verb, f"{group}/{resource}")
-                for rule in role["rules"]
-                for group in rule.get("apiGroups", [])
-                for resource in rule.get("resources", [])
-                for verb in rule["verbs"]
-            )
-    return found
 
 
 UNUSED: dict[str, dict[str, str]] = {
@@ -130,13 +95,13 @@ async def test_no_process_asks_for_what_it_may_not(asked: list[dict[str, Any]]) 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
 async def test_no_process_holds_a_right_without_a_reason(asked: list[dict[str, Any]], account: str) -> None:
-    used = {
-        Right(each["verb"], f"{each['group']}/{each['resource']}")
+    used = [
+        Asked(each["user"], each["verb"], each["group"], each["resource"], each["namespace"], each["name"], False)
         for each in asked
-        if each["user"] == f"{PREFIX}{account}"
-    }
+        if each["user"] == f"{PREFIX}{account}" and not each["path"]
+    ]
     reasons = UNUSED["all"] | UNUSED[account]
-    unused = granted()[account] - used
+    unused = {right for right in granted()[account] if not any(right.covers(each, NAMESPACE) for each in used)}
     without = {
         str(each)
         for each in unused
@@ -150,33 +115,41 @@ async def test_no_process_may_grant_rights_or_act_for_others(account: str) -> No
     forbidden = {"escalate", "bind", "impersonate", "*"}
     for each in granted()[account]:
         assert each.verb not in forbidden
-        assert "*" not in each.what
-        assert not each.what.startswith("rbac.authorization.k8s.io/")
+        assert "*" not in f"{each.group}/{each.resource}"
+        assert each.group != "rbac.authorization.k8s.io"
 
 
 LISTENS: dict[str, set[str]] = {
     "metallb-operator-controller-manager": {"tcp *:8080", "tcp *:9443"},
     "metallb-operator-webhook-server": {"tcp *:9120", "tcp *:9443", "tcp *:17472"},
     "controller": {"tcp *:9120", "tcp *:17472"},
-    "speaker": {"tcp *:9120", "tcp 127.0.0.1:17472", "tcp NODE:7946", "udp NODE:7946"},
+    "speaker": {
+        *("tcp *:9120", "tcp 127.0.0.1:17472", "tcp NODE:7946", "udp NODE:7946"),
+        *("responder [2054]:eth0", "responder [34525]:eth0"),
+    },
 }
-"""Probes, metrics and webhooks over TLS, gossip on the node's address."""
+"""Probes, metrics and webhooks over TLS, gossip on the node's address; the responder's are ARP and IPv6 frames."""
 
-_LINE = re.compile(r"(?P<kind>tcp|udp)\s+\S+\s+\S+\s+\S+\s+(?P<host>\S+):(?P<port>\d+)\s.*?pid=(?P<pid>\d+)")
+_LINE = re.compile(r"(?P<kind>\w+)\s.*?\s(?P<host>\S+):(?P<port>\w+)\s.*?pid=(?P<pid>\d+)")
+_ASKED_FOR = (["ss", "-Hlntupw"], ["ss", "-Hnp", "-0"], ["ss", "-Hlxp"])
+"""TCP, UDP and raw sockets; packet sockets; listening Unix sockets. Those of others have no process here."""
 
 
 async def listening(cluster: Any, pod: dict[str, Any]) -> set[str]:
-    """The sockets of a pod's process, as `tcp ADDRESS:PORT`; `*` is every address."""
+    """The sockets of a pod's processes, as `tcp ADDRESS:PORT`; `*` is every address."""
     place = f"pod/{NAMESPACE}/{pod['metadata']['name']}"
-    text = (await cluster.lab.run(place, ["ss", "-Hlntup"])).stdout
-    found = set()
-    for line in filter(None, map(_LINE.match, text.splitlines())):
-        command = (await cluster.lab.run(place, ["cat", f"/proc/{line['pid']}/cmdline"], check=False)).stdout
-        if "metallb" not in command.split("\0"):
-            continue  # the node agent's, in the host's network
-        host = "*" if line["host"] in {"0.0.0.0", "[::]", "*"} else line["host"]  # noqa: S104  # compared, not bound
+    texts = [(await cluster.lab.run(place, argv)).stdout for argv in _ASKED_FOR]
+    lines = [line for text in texts for line in text.splitlines() if "pid=" in line]
+    found, speaking, answering = set(), set(), set()
+    for line in lines:
+        read = _LINE.match(line)
+        assert read is not None, line
+        packets = read["kind"].startswith("p_")
+        (answering if packets else speaking).add(read["pid"])
+        host = "*" if read["host"] in {"0.0.0.0", "[::]", "*"} else read["host"]  # noqa: S104  # compared, not bound
         host = "NODE" if host == pod["status"]["hostIP"] else host
-        found.add(f"{line['kind']} {host}:{line['port']}")
+        found.add(f"{'responder' if packets else read['kind']} {host}:{read['port']}")
+    assert speaking.isdisjoint(answering), "the responder is a process of its own, which does nothing else"
     return found
 
 
@@ -186,3 +159,29 @@ async def test_every_process_listens_where_it_should_and_nowhere_else(cluster: A
         kind = next(each for each in LISTENS if pod["metadata"]["name"].startswith(f"{each}-"))
         seen.setdefault(kind, set()).update(await listening(cluster, pod))
     assert seen == LISTENS
+
+
+ANSWERS = {
+    "8080": {"http /healthz": "ok 200", "http /": "not found 404", "http /metrics": "not found 404"},
+    "17472": {"http /healthz": "ok 200", "http /": "not found 404", "http /metrics": "not found 404"},
+    "9120": {"http /metrics": " 000", "https /metrics": "unauthorized 401", "https /": "unauthorized 401"},
+    "9443": {"http /": " 000", "https /": "no webhook here 404"},
+    "7946": {"http /": " 000", "https /": " 000"},
+}
+"""By port, what somebody without rights is answered: text and status, 000 where no HTTP comes back."""
+
+
+async def test_strangers_are_answered_a_word_or_nothing(cluster: Any) -> None:
+    pods = {}
+    for pod in await cluster.items("pods", NAMESPACE):
+        pods[next(each for each in LISTENS if pod["metadata"]["name"].startswith(f"{each}-"))] = pod
+    for kind, pod in pods.items():
+        place = f"pod/{NAMESPACE}/{pod['metadata']['name']}"
+        for socket in (each for each in LISTENS[kind] if each.startswith("tcp ")):
+            host, _, port = socket.removeprefix("tcp ").rpartition(":")
+            address = "127.0.0.1" if host in {"*", "127.0.0.1"} else pod["status"]["hostIP"]
+            for request, answer in ANSWERS[port].items():
+                scheme, path = request.split()
+                argv = ["curl", "-sk", "--max-time", "5", "-w", " %{http_code}", f"{scheme}://{address}:{port}{path}"]
+                done = await cluster.lab.run(place, argv, check=False)
+                assert done.stdout == answer, (kind, port, request)

@@ -1,0 +1,111 @@
+"""What the manifests allow each process, held against what the processes have asked API servers for. Pure.
+
+A right counts once for each verb, resource, scope and name that a rule gives. What is asked for must be covered by one:
+also what was refused, so that a test may take rights away without anybody being accused of asking for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from kubelab.askings import Asked
+
+RBAC = Path(__file__).resolve().parents[1] / "manifests" / "rbac"
+ACCOUNTS = ("manager-account", "controller", "speaker")
+NAMESPACES = {"metallb-system", "openshift-operators"}
+"""Where the processes run in tests."""
+
+OF_EVERYBODY = {("create", "authorization.k8s.io", "selfsubjectaccessreviews")}
+"""What any account may do in any cluster: `system:basic-user`."""
+
+NEVER_IN_A_LAB: dict[str, dict[str, str]] = {
+    "manager-account": {
+        "securitycontextconstraints": "OpenShift only",
+        "apiservers": "OpenShift only",
+        "metallbs/finalizers": "asked for by an admission plugin, where the cluster has it",
+    },
+    "controller": {},
+    "speaker": {},
+}
+"""By account, the resources that no test can have it ask for, with the reason."""
+
+
+class Right(NamedTuple):
+    """A verb on a resource; `everywhere` or in the process' own namespace; `name` empty: of any name."""
+
+    verb: str
+    group: str
+    resource: str
+    everywhere: bool
+    name: str = ""
+
+    def __str__(self) -> str:
+        what = f"{self.verb} {self.group}/{self.resource}" + (f" {self.name}" if self.name else "")
+        return what + (" (in all namespaces)" if self.everywhere else "")
+
+    def covers(self, asked: Asked, own: str) -> bool:
+        """Whether it is enough for that, asked by a process in the namespace `own`."""
+        same = (self.verb, self.group, self.resource) == (asked.verb, asked.group, asked.resource)
+        return same and (self.everywhere or asked.namespace == own) and self.name in {"", asked.name}
+
+
+def granted() -> dict[str, set[Right]]:
+    """By account, what the manifests allow."""
+    objects = [each for file in RBAC.glob("*.yaml") for each in yaml.safe_load_all(file.read_text())]
+    roles = {(each["kind"], each["metadata"]["name"]): each for each in objects if "rules" in each}
+    found: dict[str, set[Right]] = {}
+    for binding in (each for each in objects if "roleRef" in each):
+        role = roles[binding["roleRef"]["kind"], binding["roleRef"]["name"]]
+        for subject in binding["subjects"]:
+            found.setdefault(subject["name"], set()).update(_rights(role["rules"], binding["kind"]))
+    return found
+
+
+def _rights(rules: list[dict[str, Any]], binding: str) -> Iterator[Right]:
+    everywhere = binding == "ClusterRoleBinding"
+    for rule in rules:
+        for group in rule.get("apiGroups", []):
+            for resource in rule.get("resources", []):
+                for verb in rule["verbs"]:
+                    for name in rule.get("resourceNames", [""]):
+                        yield Right(verb, group, resource, everywhere, name)
+
+
+def by_account(requests: Iterable[Asked]) -> dict[str, set[tuple[Asked, str]]]:
+    """What MetalLB's processes asked for, each with the namespace of who asked."""
+    found: dict[str, set[tuple[Asked, str]]] = {account: set() for account in ACCOUNTS}
+    for asked in requests:
+        *_, namespace, account = asked.user.split(":")
+        if namespace in NAMESPACES and account in found:
+            found[account].add((asked, namespace))
+    return found
+
+
+def missing(requests: Iterable[Asked]) -> list[str]:
+    """What was asked for without a right to it."""
+    rights = granted()
+    return sorted(
+        f"{account} has no right to {asked.verb} {asked.group}/{asked.resource} {asked.name} "
+        f"in {asked.namespace or 'all namespaces'}"
+        for account, every in by_account(requests).items()
+        for asked, own in every
+        if (asked.verb, asked.group, asked.resource) not in OF_EVERYBODY
+        if not any(each.covers(asked, own) for each in rights[account])
+    )
+
+
+def unused(requests: Iterable[Asked]) -> list[str]:
+    """Rights that nobody asked for, but for those with a reason."""
+    used = by_account(requests)
+    return sorted(
+        f"{account} never uses its right to {right}"
+        for account, rights in granted().items()
+        if account in ACCOUNTS
+        for right in rights
+        if right.resource not in NEVER_IN_A_LAB[account]
+        if not any(right.covers(asked, own) for asked, own in used[account])
+    )

@@ -1,0 +1,85 @@
+"""How roles are held against what processes asked for: no right is missed, none overlooked."""
+
+from __future__ import annotations
+
+import pytest
+from tests import rights
+from tests.rights import NEVER_IN_A_LAB, Right
+
+from kubelab.askings import Asked
+
+SPEAKER = "system:serviceaccount:metallb-system:speaker"
+LISTS = Asked(SPEAKER, "list", "", "services", "", "", refused=False)
+
+
+def everything() -> set[Asked]:
+    """Every right once, as it was given."""
+    return {
+        Asked(
+            f"system:serviceaccount:metallb-system:{account}",
+            *(right.verb, right.group, right.resource),
+            "" if right.everywhere else "metallb-system",
+            right.name,
+            refused=False,
+        )
+        for account, found in rights.granted().items()
+        for right in found
+    }
+
+
+def test_who_uses_all_that_is_given_and_no_more_has_no_fault() -> None:
+    assert rights.missing(everything()) == []
+    assert rights.unused(everything()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verb": "delete"},
+        {"group": "apps"},
+        {"resource": "secrets"},
+        {"user": "system:serviceaccount:openshift-operators:speaker", "resource": "nodes/proxy"},
+        {"refused": True, "verb": "delete"},
+    ],
+    ids=str,
+)
+def test_what_no_rule_gives_is_named(change: dict[str, object]) -> None:
+    (named,) = rights.missing({LISTS, LISTS._replace(**change)})  # type: ignore[arg-type]  # one field of several types
+    assert named.startswith("speaker has no right to ")
+
+
+def test_a_right_in_the_own_namespace_is_none_elsewhere() -> None:
+    own = next(each for each in rights.granted()["speaker"] if not each.everywhere)
+    asked = Asked(SPEAKER, own.verb, own.group, own.resource, "metallb-system", own.name, refused=False)
+    assert rights.missing({asked}) == []
+    assert rights.missing({asked._replace(namespace="")})
+    assert rights.missing({asked._replace(namespace="default")})
+
+
+def test_a_right_to_one_name_is_none_to_another() -> None:
+    right = Right("get", "", "secrets", everywhere=False, name="key")
+    asked = Asked(SPEAKER, "get", "", "secrets", "space", "key", refused=False)
+    assert right.covers(asked, "space")
+    assert not right.covers(asked._replace(name="other"), "space")
+    assert not right.covers(asked._replace(name=""), "space")
+
+
+def test_a_right_that_nobody_asks_for_is_named() -> None:
+    every = everything()
+    dropped = next(each for each in every if each.user == SPEAKER)
+    assert len(rights.unused(every - {dropped})) == 1
+    assert len(rights.unused(set())) == sum(
+        right.resource not in NEVER_IN_A_LAB[account]
+        for account in rights.ACCOUNTS
+        for right in rights.granted()[account]
+    )
+
+
+def test_others_are_not_judged() -> None:
+    for user in ("system:serviceaccount:elsewhere:speaker", "system:serviceaccount:metallb-system:default"):
+        assert rights.missing({LISTS._replace(user=user, verb="delete")}) == []
+
+
+def test_exceptions_are_about_rights_that_there_are() -> None:
+    for account, reasons in NEVER_IN_A_LAB.items():
+        assert reasons.keys() <= {each.resource for each in rights.granted()[account]}
