@@ -66,7 +66,7 @@ def impersonate(state: State, request: Request, user: User) -> User:
     }
     if not name:
         if groups or uid or extra:
-            raise bad_request("requested impersonation without impersonating a user")
+            raise bad_request(f"requested {_quoted(groups, uid)} without impersonating a user name")
         return user
     for wanted in _impersonated(name, groups, uid, extra):
         if not state.policy().decide(user, wanted).allowed:
@@ -76,6 +76,12 @@ def impersonate(state: State, request: Request, user: User) -> User:
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
     asked = User(name, groups, uid, extra)
     return asked if name == ANONYMOUS.name else with_group(asked)
+
+
+def _quoted(groups: tuple[str, ...], uid: str) -> str:
+    """Whom somebody wants to be, as Go prints it."""
+    listed = "[]string{" + ", ".join(f'"{group}"' for group in groups) + "}" if groups else "[]string(nil)"
+    return f'&user.DefaultInfo{{Name:"", UID:"{uid}", Groups:{listed}, Extra:map[string][]string(nil)}}'
 
 
 def _impersonated(name: str, groups: tuple[str, ...], uid: str, extra: dict[str, tuple[str, ...]]) -> list[Attributes]:

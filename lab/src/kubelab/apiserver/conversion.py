@@ -36,7 +36,11 @@ def _event_to_stored(obj: Object) -> Object:
 
 
 def _event_from_stored(obj: Object) -> Object:
-    return _renamed(obj, _BACK)
+    shown = _renamed(obj, _BACK)
+    for name in ("reportingController", "reportingInstance"):
+        if not shown.get(name):
+            shown.pop(name, None)
+    return shown
 
 
 def _scaler_to_stored(obj: Object) -> Object:

@@ -177,15 +177,18 @@ def judge_fields(
 
 
 def field_validation(request: Request) -> FieldValidation:
-    """What `fieldValidation` asks for.
+    """What `fieldValidation` asks for; `dryRun` is checked with it.
 
     Raises:
         ApiError: 422, it asks for something else.
     """
     asked: Any = request.query.get("fieldValidation") or "Warn"
+    stages = request.query.all("dryRun")
+    errors = [] if set(stages) <= {"All"} else [fields.unsupported("dryRun", stages, ["All"])]
     if asked not in {"Strict", "Warn", "Ignore"}:
-        supported = ("", "Ignore", "Strict", "Warn")
+        errors.append(fields.unsupported("fieldValidation", asked, ("", "Ignore", "Strict", "Warn")))
+    if errors:
         kind = {"POST": "CreateOptions", "PUT": "UpdateOptions"}.get(request.method, "PatchOptions")
-        raise invalid("meta.k8s.io", kind, "", [fields.unsupported("fieldValidation", asked, supported)])
+        raise invalid("meta.k8s.io", kind, "", errors)
     found: FieldValidation = asked
     return found

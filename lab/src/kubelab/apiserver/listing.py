@@ -54,7 +54,7 @@ class Selection:
         """
         query = call.request.query
         custom = call.resource.custom
-        selectable = custom.selectable_fields if custom is not None else ()
+        selectable = custom.selectable_fields if custom is not None else None
         return cls(
             prefix=f"{call.namespace}/" if call.namespace else "",
             labels=parse_labels(query.get("labelSelector")),
@@ -142,14 +142,19 @@ def _wanted(call: Call, query: Query) -> int:
     """The version of a fresh list."""
     current = call.state.storage.revision
     text, match = query.get("resourceVersion"), query.get("resourceVersionMatch")
+    if "sendInitialEvents" in query:
+        raise invalid_options("sendInitialEvents", "sendInitialEvents is forbidden for list")
     if match and not text:
         raise invalid_options(
             "resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"
         )
     if match not in {"", "Exact", "NotOlderThan"}:
-        supported = [fields.unsupported("resourceVersionMatch", match, ("Exact", "NotOlderThan", ""))]
+        supported = [fields.unsupported("resourceVersionMatch", match, ["Exact", "NotOlderThan", ""])]
         raise invalid("meta.k8s.io", "ListOptions", "", supported)
-    revision = parse_revision(text) if text else 0
+    try:
+        revision = parse_revision(text) if text else 0
+    except ApiError as error:
+        raise bad_request(f"invalid resource version: {error.message}") from error
     if match == "Exact" and not revision:
         raise invalid_options(
             "resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
@@ -163,6 +168,8 @@ def _wanted(call: Call, query: Query) -> int:
 
 def _continued(call: Call, query: Query) -> tuple[int, str]:
     """Version and first key of a further page."""
+    if query.get("resourceVersionMatch"):
+        raise invalid_options("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided")
     if query.get("resourceVersion") not in {"", "0"}:
         raise bad_request("specifying resource version is not allowed when using continue")
     token = query.get("continue")

@@ -71,7 +71,7 @@ def place(obj: Object, resource: ResourceInfo, namespace: str, name: str) -> Non
 def fill(obj: Object, now: str, draw: Callable[[int], int]) -> None:
     """What the server sets on a new object: uid, time of creation, a generated name."""
     metadata = obj["metadata"]
-    for name in (*_SERVER_OWNED, "resourceVersion", "generation"):
+    for name in (*_SERVER_OWNED, "resourceVersion"):
         metadata.pop(name, None)
     metadata["uid"] = str(uuid.UUID(int=draw(1 << 128), version=4))
     metadata["creationTimestamp"] = now
@@ -132,12 +132,11 @@ def _owner_errors(owners: list[Object]) -> list[FieldError]:
     path = "metadata.ownerReferences"
     found: list[FieldError] = []
     controller: Object | None = None
-    for number, owner in enumerate(owners):
-        at = f"{path}[{number}]"
+    for owner in owners:
         if not str(owner.get("apiVersion", "")).rpartition("/")[2]:
-            found.append(fields.invalid(f"{at}.apiVersion", owner.get("apiVersion", ""), "version must not be empty"))
+            found.append(fields.invalid(f"{path}.apiVersion", owner.get("apiVersion", ""), "version must not be empty"))
         found += [
-            fields.invalid(f"{at}.{part}", "", "must not be empty")
+            fields.invalid(f"{path}.{part}", "", "must not be empty")
             for part in ("kind", "name", "uid")
             if not owner.get(part)
         ]

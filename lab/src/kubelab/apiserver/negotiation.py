@@ -13,10 +13,8 @@ from kubelab.objects import Json
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
-_WATCHABLE: Final = (
-    "application/json, application/yaml, application/vnd.kubernetes.protobuf, "
-    "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
-)
+_WRITABLE: Final = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+_WATCHABLE: Final = f"{_WRITABLE}, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
 _META_VERSIONS: Final = frozenset({"v1", "v1beta1"})
 _META_GROUP: Final = "meta.k8s.io"
 
@@ -37,13 +35,29 @@ class Form:
     def encode(self, value: Json) -> bytes:
         """Write a value."""
         if self.media == YAML:
-            text: str = yaml.dump(value, Dumper=yaml.CSafeDumper, default_flow_style=False, sort_keys=False)
+            text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=False, width=_NEVER)
             return text.encode()
         return msgspec.json.encode(value) + b"\n"
 
     def recode(self, body: bytes) -> bytes:
         """Bring JSON text into the form."""
         return body if self.media == JSON else self.encode(msgspec.json.decode(body))
+
+
+_TEXT: Final = "tag:yaml.org,2002:str"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes YAML as the real server does: sorted, and texts that look like something else in double quotes."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        plain = self.resolve(yaml.ScalarNode, text, (True, False)) == _TEXT  # type: ignore[no-untyped-call]  # PyYAML's
+        return self.represent_scalar(_TEXT, text, style=None if plain else '"')
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+_NEVER: Final = 1 << 30
+"""Characters after which lines are broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +96,8 @@ def negotiate(accept: str, *, views: bool = True) -> Form:
         view = _view(wanted.parameters) if views else "object" if "as" not in wanted.parameters else None
         if view is not None:
             return Form(media, view, wanted.parameters.get("v", "v1"))
+    if views and any("as" in wanted.parameters for wanted in ranges(accept)):
+        raise ApiError(406, "NotAcceptable", f"only the following media types are accepted: {_WRITABLE}")
     raise ApiError(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {_WATCHABLE}", {})
 
 

@@ -9,6 +9,7 @@ import msgspec
 from kubelab.apiserver import answers, discovery, injected
 from kubelab.apiserver.audit import PATH
 from kubelab.apiserver.documents import Documents
+from kubelab.apiserver.errors import ApiError
 from kubelab.apiserver.negotiation import Form, negotiate
 from kubelab.apiserver.request import Request, Response
 from kubelab.apiserver.state import State
@@ -18,6 +19,7 @@ CLOSE = "/debug/watches/close"
 """Where a POST ends all watches."""
 COMPACT = "/debug/watches/compact"
 """Where a POST does that, and has the past forgotten: who resumes gets 410."""
+_NO_METHOD = "the server does not allow this method on the requested resource"
 _GROUP_PARTS = 2
 _VERSION_PARTS = 3
 
@@ -48,6 +50,8 @@ class Pages:
         document = self._document(path)
         if document is None:
             return answers.text(404, "404 page not found\n")
+        if request.method not in {"GET", "HEAD"}:
+            raise ApiError(405, "MethodNotAllowed", _NO_METHOD, {})
         return answers.respond_value(200, document, negotiate(request.header("accept"), views=False))
 
     def _harm(self, request: Request, path: str) -> Response:

@@ -152,8 +152,6 @@ def describe(request: Request) -> RequestInfo:
         verb = {"get": "list", "delete": "deletecollection"}.get(verb, verb)
         if verb == "list":
             verb, name = _collection_verb(request)
-    elif verb == "get" and request.query.flag("watch") and not subresource:
-        verb = "watch"
     return RequestInfo(
         verb, request.path, True, prefix, group, version, namespace, resource, name, subresource, "/".join(rest[3:])
     )

@@ -249,6 +249,12 @@ class Registry:
         """By path."""
         return self._infos.get((group, version, resource))
 
+    def is_built_in(self, group: str, version: str) -> bool:
+        """Whether a version is served in which the server has kinds of its own."""
+        return any(
+            (info.group, info.version) == (group, version) and info.custom is None for info in self._infos.values()
+        )
+
     def of_kind(self, gvk: GroupVersionKind) -> ResourceInfo | None:
         """By kind."""
         return self._kinds.get(gvk)

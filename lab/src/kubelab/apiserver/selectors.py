@@ -145,13 +145,14 @@ _SELECTABLE: Final[Mapping[GroupResource, frozenset[str]]] = {
 }
 
 
-def parse_fields(text: str, resource: GroupResource, custom: Sequence[str] = ()) -> FieldSelector:
-    """A field selector on the fields that a resource can be selected by.
+def parse_fields(text: str, resource: GroupResource, custom: Sequence[str] | None = None) -> FieldSelector:
+    """A field selector on the fields that a resource can be selected by; `custom` are those of a custom one.
 
     Raises:
         ApiError: 400, it is none or the field is not selectable.
     """
-    allowed = _METADATA | _SELECTABLE.get(resource, frozenset()) | {path.lstrip(".") for path in custom}
+    special = _SELECTABLE.get(resource, frozenset()) | {path.lstrip(".") for path in custom or ()}
+    allowed = _METADATA | special
     found = []
     for part in filter(None, text.split(",")):
         match = re.fullmatch(r"([^=!]+)(==|!=|=)(.*)", part)
@@ -159,7 +160,10 @@ def parse_fields(text: str, resource: GroupResource, custom: Sequence[str] = ())
             raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
         path, operator, value = match.groups()
         if path not in allowed:
-            raise bad_request(f"field label not supported: {path}")
+            if special or custom is not None:
+                raise bad_request(f"field label not supported: {path}")
+            known = '"metadata.name", "metadata.namespace"'
+            raise bad_request(f'"{path}" is not a known field selector: only {known}')
         found.append((tuple(path.split(".")), value.replace("\\,", ",").replace("\\=", "="), operator != "!="))
     return tuple(found)
 

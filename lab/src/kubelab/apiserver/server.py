@@ -158,6 +158,8 @@ class Server:
             return await self._plain.answer(request)
         resource = self._resource(info)
         if resource is None:
+            if self.state.registry.is_built_in(info.group, info.version):
+                raise ApiError(404, "NotFound", "the server could not find the requested resource", {})
             return answers.text(404, "404 page not found\n")
         handler = _handler(info, resource)
         if resource.custom is not None and resource.custom.deprecation:

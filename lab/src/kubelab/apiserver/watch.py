@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from kubelab.apiserver import answers, conversion, listing, tables, warning_headers
-from kubelab.apiserver.errors import ApiError, expired
+from kubelab.apiserver.builtin import fields
+from kubelab.apiserver.errors import ApiError, expired, invalid
 from kubelab.apiserver.handlers import converting
 from kubelab.apiserver.listing import Selection
 from kubelab.apiserver.request import Query, Response
@@ -76,8 +77,11 @@ def _options(call: Call) -> Options:
 def _check(query: Query) -> None:
     match = query.get("resourceVersionMatch")
     if "sendInitialEvents" in query and match != "NotOlderThan":
-        detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        raise listing.invalid_options("resourceVersionMatch", detail)
+        path, detail = "resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        errors = [fields.forbidden(path, detail)]
+        if match:
+            errors.append(fields.unsupported(path, match, ["NotOlderThan"]))
+        raise invalid("meta.k8s.io", "ListOptions", "", errors)
     if match and "sendInitialEvents" not in query:
         detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
         raise listing.invalid_options("resourceVersionMatch", detail)

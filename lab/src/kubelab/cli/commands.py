@@ -17,6 +17,7 @@ from typing import NoReturn
 import click
 
 from kubelab import launch, overview, report, state
+from kubelab.cli.conformance import conformance
 from kubelab.cli.conventions import EXIT_HELP, emit, examples, explained, name_option, output_option
 from kubelab.cli.faults import fault
 from kubelab.cluster import Cluster, parse_text
@@ -272,6 +273,7 @@ def kubectl(argv: tuple[str, ...], name: str) -> None:
 
 
 lab.add_command(fault)
+lab.add_command(conformance)
 
 
 def _cluster(file: str | None) -> Cluster:

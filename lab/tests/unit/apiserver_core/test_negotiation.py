@@ -52,4 +52,4 @@ def test_parameters_of_a_media_type_are_left_out() -> None:
 
 
 def test_yaml_answers_are_yaml() -> None:
-    assert Form("application/yaml").recode(b'{"a":[1,"2"]}') == b"a:\n- 1\n- '2'\n"
+    assert Form("application/yaml").recode(b'{"a":[1,"2"]}') == b'a:\n- 1\n- "2"\n'

@@ -17,7 +17,7 @@ from kubelab.apiserver.request import Query, Request, describe
         pytest.param("GET", "/api/v1/namespaces/n/pods?watch=1", ("watch", "", "v1", "n", "pods", "", ""), id="watch"),
         pytest.param("GET", "/api/v1/namespaces/n/pods?watch=false", ("list", "", "v1", "n", "pods", "", ""), id="no watch"),
         pytest.param("GET", "/api/v1/namespaces/n/pods/p", ("get", "", "v1", "n", "pods", "p", ""), id="get"),
-        pytest.param("GET", "/api/v1/namespaces/n/pods/p?watch", ("watch", "", "v1", "n", "pods", "p", ""), id="watch one"),
+        pytest.param("GET", "/api/v1/namespaces/n/pods/p?watch", ("get", "", "v1", "n", "pods", "p", ""), id="watch one"),
         pytest.param("GET", "/api/v1/namespaces/n/pods/p/log", ("get", "", "v1", "n", "pods", "p", "log"), id="log"),
         pytest.param("POST", "/apis/apps/v1/namespaces/n/deployments", ("create", "apps", "v1", "n", "deployments", "", ""), id="create"),
         pytest.param("PUT", "/apis/apps/v1/namespaces/n/deployments/d/scale", ("update", "apps", "v1", "n", "deployments", "d", "scale"), id="scale"),

@@ -63,7 +63,7 @@ _RULE = {"operations": ["CREATE"], "apiGroups": ["x"], "apiVersions": ["v1"], "r
         (
             SLICES,
             {"addressType": "IPv4", "endpoints": [{"addresses": ["2001:db8::1"]}]},
-            'endpoints[0].addresses[0]: Invalid value: "2001:db8::1": must be an IPv4 address',
+            'endpoints[0].addresses: Invalid value: "2001:db8::1": must be an IPv4 address',
         ),
         (SLICES, {"addressType": "IPv4", "endpoints": [{}]}, "endpoints[0].addresses: Required value"),
         (SLICES, {"addressType": "IPv4", "ports": [{"port": 80}, {"port": 81}]}, "ports[1].name: Duplicate value"),

@@ -253,7 +253,7 @@ _LB = {
         ("namespaces", "", {"status": {"phase": "Active"}}, ["x", "Active", "60s"]),
         ("configmaps", "", {"data": {"a": "b"}, "binaryData": {"c": "ZA=="}}, ["x", 2, "60s"]),
         ("secrets", "", {"type": "Opaque", "data": {"a": "ZA=="}}, ["x", "Opaque", 1, "60s"]),
-        ("serviceaccounts", "", {}, ["x", 0, "60s"]),
+        ("serviceaccounts", "", {}, ["x", "60s"]),
         ("leases", "coordination.k8s.io", {"spec": {"holderIdentity": "me"}}, ["x", "me", "60s"]),
         (
             "rolebindings",

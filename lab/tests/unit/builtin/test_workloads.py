@@ -344,9 +344,9 @@ def test_a_pod_takes_over_its_nodes_topology() -> None:
 @pytest.mark.parametrize(
     ("taints", "message"),
     [
-        ([{"key": "a"}], "spec.taints[0].effect: Required value"),
-        ([{"key": "a", "effect": "Nope"}], "spec.taints[0].effect: Unsupported value"),
-        ([{"key": "a", "effect": "NoExecute"}, {"key": "a", "effect": "NoExecute"}], "spec.taints[1]: Duplicate value"),
+        ([{"key": "a"}], "metadata.taints[0].effect: Required value"),
+        ([{"key": "a", "effect": "Nope"}], "metadata.taints[0].effect: Unsupported value"),
+        ([{"key": "a", "effect": "NoExecute"}, {"key": "a", "effect": "NoExecute"}], "metadata.taints[1]: Duplicate value"),
     ],
 )
 def test_bad_taints_are_refused(desk: Any, refused: Any, taints: list[Object], message: str) -> None:

@@ -101,6 +101,9 @@ def test_a_transition_rule_is_held_against_what_did_not_change(ask: Ask) -> None
     assert ask(schema, {"a": 1}, {"a": 1}) == ["spec.a: Invalid value: 1: failed rule: self > oldSelf"]
 
 
+NO_MATCH = "call arguments did not match a supported operator, function or macro signature for rule"
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [
@@ -134,12 +137,12 @@ def test_a_duplicate_shows_a_plain_value(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("rule", "told"),
     [
-        ("self.a > 1", "no such key: a evaluating rule: no"),
-        ("self.b / 0 > 1", "division by zero evaluating rule: no"),
-        ("self.b + 9223372036854775807 > 0", "integer overflow evaluating rule: no"),
+        ("self.a > 1", '"object": no such key: a evaluating rule: no'),
+        ("self.b / 0 > 1", '"object": division by zero evaluating rule: no'),
+        ("self.b + 9223372036854775807 > 0", '"object": integer overflow evaluating rule: no'),
         (
             "self.p > 1",
-            "'no such overload': call arguments did not match a supported operator, function or macro signature for rule: no",
+            f"\"object\": 'no such overload': {NO_MATCH}: no",
         ),
         ("self.b", "no"),
     ],

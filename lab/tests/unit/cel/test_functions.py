@@ -108,7 +108,7 @@ ERRORS = [
     ("'abc'.charAt(9)", "index out of range: 9"),
     ("'abc'.substring(2, 1)", "invalid substring range. start: 2, end: 1"),
     ("optional.none().value()", "optional.none() dereference"),
-    ("ip('x')", 'IP Address "x" parse error during conversion from string'),
+    ("ip('x')", 'IP Address "x" parse error during conversion from string: ParseAddr("x"): unable to parse IP'),
     ("cidr('x')", 'network address parse error during conversion from string: "x"'),
     ("quantity('1500m').asInteger()", "cannot convert value to integer"),
     ("'%d'.format([])", "index out of range: not enough arguments for the format"),

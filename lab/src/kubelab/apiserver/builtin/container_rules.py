@@ -17,6 +17,7 @@ _FIELD_PATHS: Final = frozenset(
         "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
     }
 )  # fmt: skip
+_RESTART: Final = frozenset({"Always", "Never", "OnFailure"})
 _SOURCES: Final = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef")
 _ACTIONS: Final = ("exec", "httpGet", "tcpSocket", "grpc")
 
@@ -47,6 +48,9 @@ def _container_errors(container: Object, path: str, volumes: frozenset[str], *, 
         errors.append(fields.required(f"{path}.image"))
     elif image != image.strip():
         errors.append(fields.invalid(f"{path}.image", image, "must not have leading or trailing whitespace"))
+    restart = container.get("restartPolicy")
+    if restart is not None and restart not in _RESTART:
+        errors.append(fields.unsupported(f"{path}.restartPolicy", restart, _RESTART))
     policy = container.get("terminationMessagePolicy")
     if policy not in {"File", "FallbackToLogsOnError"}:
         supported = ("File", "FallbackToLogsOnError")

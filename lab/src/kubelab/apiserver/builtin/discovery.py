@@ -60,8 +60,8 @@ def _endpoint_errors(endpoint: Object, kind: str, path: str) -> list[FieldError]
     if len(addresses) > _MOST_ADDRESSES:
         return [fields.too_many(f"{path}.addresses", len(addresses), _MOST_ADDRESSES)]
     errors: list[FieldError] = []
-    for number, address in enumerate(addresses):
-        place = f"{path}.addresses[{number}]"
+    for address in addresses:
+        place = f"{path}.addresses"
         if kind == "FQDN":
             errors += names.syntax_errors(place, address, names.dns_subdomain)
         elif names.parse_address(address) is None:

@@ -94,4 +94,4 @@ def _compact(rule: Object) -> str:
 
 
 def _strings(values: list[str]) -> str:
-    return "[" + ", ".join(quoted([value])[1:-1] for value in values) + "]"
+    return "[" + " ".join(quoted([value])[1:-1] for value in values) + "]"

@@ -35,8 +35,8 @@ def invalid(field: str, value: Json, detail: str) -> FieldError:
 
 
 def unsupported(field: str, value: Json, supported: Iterable[str]) -> FieldError:
-    """The value is not one of a closed list; the list is shown in alphabetical order."""
-    values = ", ".join(shown(one) for one in sorted(supported))
+    """The value is not one of those; they are shown in alphabetical order, but a list stays in its own."""
+    values = ", ".join(shown(one) for one in (supported if isinstance(supported, list) else sorted(supported)))
     return FieldError(field, "FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {values}")
 
 

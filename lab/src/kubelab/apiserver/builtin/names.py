@@ -112,7 +112,7 @@ def qualified_name(text: str) -> list[str]:
     prefix, slash, name = text.rpartition("/")
     if slash and "/" in prefix:
         return [
-            "a qualified name "
+            "a valid label key "
             + _examples(
                 "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an"
                 " alphanumeric character",

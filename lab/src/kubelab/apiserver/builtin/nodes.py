@@ -15,7 +15,7 @@ _INFO: Final = (
     "machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion", "kubeletVersion",
     "kubeProxyVersion", "operatingSystem", "architecture",
 )  # fmt: skip
-_EFFECTS: Final = frozenset({"NoSchedule", "PreferNoSchedule", "NoExecute"})
+_EFFECTS: Final = ["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
 class NodeStrategy(Kind):
@@ -49,7 +49,7 @@ class NodeStrategy(Kind):
         errors: list[FieldError] = []
         seen: set[tuple[str, str]] = set()
         for number, taint in enumerate(items(obj["spec"].get("taints"))):
-            path = f"spec.taints[{number}]"
+            path = f"metadata.taints[{number}]"
             errors += _taint_errors(taint, path)
             key = (taint.get("key", ""), taint.get("effect", ""))
             if key in seen:

@@ -101,7 +101,7 @@ def _toleration_errors(toleration: Object, path: str) -> list[FieldError]:
         )
     if operator == "Exists" and toleration.get("value"):
         refused = "value must be empty when `operator` is 'Exists'"
-        errors.append(fields.invalid(f"{path}.operator", toleration, refused))
+        errors.append(fields.invalid(f"{path}.operator", toleration["value"], refused))
     elif operator not in {"", "Equal", "Exists"}:
         errors.append(fields.unsupported(f"{path}.operator", operator, ("Equal", "Exists")))
     if effect and effect not in _EFFECTS:

@@ -147,7 +147,8 @@ def _subject_errors(spec: Object) -> list[FieldError]:
 
 def _judge(kind: str, errors: list[FieldError]) -> None:
     if errors:
-        raise invalid(_GROUP, kind, "", errors)
+        # The real server names no kind here.
+        raise invalid(_GROUP, "" if kind == "SubjectAccessReview" else kind, "", errors)
 
 
 def _resource_rule(rule: Object) -> Object:

@@ -13,7 +13,7 @@ from kubelab.apiserver.errors import FieldError, forbidden
 from kubelab.apiserver.resources import Context
 from kubelab.objects import Object
 
-_ROLE_KINDS: Final = frozenset({"ClusterRole", "Role"})
+_ROLE_KINDS: Final = ["Role", "ClusterRole"]
 _SUBJECT_GROUPS: Final = {"User": GROUP, "Group": GROUP, "ServiceAccount": ""}
 
 
@@ -166,7 +166,7 @@ def _role_reference_errors(reference: Object, cluster: bool) -> list[FieldError]
     errors: list[FieldError] = []
     if reference.get("apiGroup") != GROUP:
         errors.append(fields.unsupported("roleRef.apiGroup", reference.get("apiGroup"), [GROUP]))
-    kinds = {"ClusterRole"} if cluster else _ROLE_KINDS
+    kinds = ["ClusterRole"] if cluster else _ROLE_KINDS
     if reference.get("kind") not in kinds:
         errors.append(fields.unsupported("roleRef.kind", reference.get("kind", ""), kinds))
     if not reference.get("name"):
@@ -180,7 +180,7 @@ def _subject_errors(subject: Object, path: str) -> list[FieldError]:
     if not subject.get("name"):
         errors.append(fields.required(f"{path}.name"))
     if kind not in _SUBJECT_GROUPS:
-        return [*errors, fields.unsupported(f"{path}.kind", kind, _SUBJECT_GROUPS)]
+        return [*errors, fields.unsupported(f"{path}.kind", kind, ["ServiceAccount", "User", "Group"])]
     if group != _SUBJECT_GROUPS[kind]:
         errors.append(fields.unsupported(f"{path}.apiGroup", group, [_SUBJECT_GROUPS[kind]]))
     if kind == "ServiceAccount":

@@ -23,7 +23,7 @@ PROTOCOLS: Final = frozenset({"TCP", "UDP", "SCTP"})
 FAMILIES: Final = frozenset({"IPv4", "IPv6"})
 POLICIES: Final = frozenset({"SingleStack", "PreferDualStack", "RequireDualStack"})
 _TRAFFIC: Final = frozenset({"Cluster", "Local"})
-_DISTRIBUTIONS: Final = frozenset({"PreferClose", "PreferSameZone", "PreferSameNode"})
+_DISTRIBUTIONS: Final = ["PreferClose", "PreferSameZone", "PreferSameNode"]
 _ONLY_LOAD_BALANCER: Final = "may only be used when `type` is 'LoadBalancer'"
 _LONGEST_AFFINITY_S: Final = 86400
 _BOTH_FAMILIES: Final = 2
@@ -370,7 +370,7 @@ def load_balancer_status_errors(service: Object) -> list[FieldError]:
     ingress = items(fields.entries(fields.entries(service.get("status")).get("loadBalancer")).get("ingress"))
     path = "status.loadBalancer.ingress"
     if ingress and service["spec"].get("type") != "LoadBalancer":
-        return [fields.forbidden(path, 'may only be used when `spec.type` is "LoadBalancer"')]
+        return [fields.forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'")]
     errors: list[FieldError] = []
     for number, point in enumerate(ingress):
         errors += _ingress_errors(point, f"{path}[{number}]")

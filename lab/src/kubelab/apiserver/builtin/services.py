@@ -53,6 +53,12 @@ class ServiceStrategy(Kind):
             if point.get("ip"):
                 set_default(point, "ipMode", "VIP")
 
+    def warnings(self, obj: Object) -> list[str]:
+        """What is deprecated."""
+        if obj["spec"].get("trafficDistribution") != "PreferClose":
+            return []
+        return ['spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"']
+
     def prepare_create(self, obj: Object, context: Context) -> None:
         """Allocate addresses and ports; a new Service has no load balancer yet."""
         obj["status"] = {"loadBalancer": {}}

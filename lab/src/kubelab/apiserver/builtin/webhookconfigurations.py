@@ -104,16 +104,16 @@ def _name_errors(name: str, path: str) -> list[FieldError]:
 
 def _rule_errors(rule: Object, path: str) -> list[FieldError]:
     errors: list[FieldError] = []
-    for field in ("apiGroups", "apiVersions", "resources", "operations"):
+    for number, operation in enumerate(items(rule.get("operations"))):
+        if operation not in _OPERATIONS:
+            errors.append(fields.unsupported(f"{path}.operations[{number}]", operation, _OPERATIONS))
+    for field in ("operations", "apiGroups", "apiVersions", "resources"):
         values = items(rule.get(field))
         if not values:
             errors.append(fields.required(f"{path}.{field}"))
         elif "*" in values and len(values) > 1 and field != "resources":
             refused = "if '*' is present, must not specify other " + _PLURALS[field]
             errors.append(fields.invalid(f"{path}.{field}", values, refused))
-    for number, operation in enumerate(items(rule.get("operations"))):
-        if operation not in _OPERATIONS:
-            errors.append(fields.unsupported(f"{path}.operations[{number}]", operation, _OPERATIONS))
     if rule.get("scope") not in _SCOPES:
         errors.append(fields.unsupported(f"{path}.scope", rule.get("scope"), _SCOPES))
     return errors

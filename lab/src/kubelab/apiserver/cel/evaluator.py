@@ -103,7 +103,7 @@ def _broken(plan: plans.Plan, compiled: plans.CompiledRule, value: Json, old: Js
         if compiled.program.ask(variables) is True:
             return None
     except programs.EvaluationError as error:
-        return _error(dataclasses.replace(rule, reason=""), path, value, _unanswered(str(error), rule))
+        return wording.invalid(path.removeprefix("."), plan.schema.type, _unanswered(str(error), rule))
     return _error(rule, path + _place(plan.schema, rule), value, _message(compiled, variables))
 
 

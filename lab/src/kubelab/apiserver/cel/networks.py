@@ -27,7 +27,8 @@ def _address(text: str) -> Address:
     try:
         found = ipaddress.ip_address(text)
     except ValueError:
-        raise ValueError(f'IP Address "{text}" parse error during conversion from string') from None
+        why = f'ParseAddr("{text}"): unable to parse IP'
+        raise ValueError(f'IP Address "{text}" parse error during conversion from string: {why}') from None
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
         raise ValueError(f'IPv4-mapped IPv6 address "{text}" is not allowed')
     return found

@@ -37,7 +37,7 @@ _ANSWERED_BY_OBJECT: Final = frozenset(
         "services",
     )
 )
-_POLICIES: Final = ("Background", "Foreground", "Orphan")
+_POLICIES: Final = ("Foreground", "Background", "Orphan")
 _DEFAULT_GRACE_S: Final = 30
 _GC_FINALIZERS: Final = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}
 
@@ -97,7 +97,7 @@ def options_of(request: Request) -> Options:
 
 def _check(policy: str, orphan: bool | None) -> None:  # noqa: FBT001  # a field with three values
     if policy and policy not in _POLICIES:
-        supported = [fields.unsupported("propagationPolicy", policy, (*_POLICIES, "nil"))]
+        supported = [fields.unsupported("propagationPolicy", policy, [*_POLICIES, "nil"])]
         raise invalid("meta.k8s.io", "DeleteOptions", "", supported)
     if policy and orphan is not None:
         detail = "orphanDependents and deletionPropagation cannot be both set"

@@ -53,7 +53,7 @@ async def bind(call: Call) -> Response:
         raise conflict(deleting.PODS, call.name, f"pod {call.name} is being deleted, cannot be assigned to a host")
     if pod["spec"].get("nodeName"):
         already = f'pod {call.name} is already assigned to node "{pod["spec"]["nodeName"]}"'
-        raise conflict(deleting.PODS, call.name, already)
+        raise conflict(GroupResource("", "pods/binding"), call.name, already)
     pod["spec"]["nodeName"] = node
     _add_annotations(pod, fields.entries(said.get("annotations")))
     _add_topology(pod, call.state.storage.get(_NODES, "", node))

@@ -165,7 +165,8 @@ def _own(call: Call, old: Object | None, obj: Object) -> None:
         manager=call.manager,
         api_version=call.resource.api_version,
         subresource=call.info.subresource,
-        now=call.state.now(),
+        # Whoever scales leaves no time, as with the real server.
+        now="" if call.info.subresource == "scale" else call.state.now(),
     )
     if entries:
         obj["metadata"]["managedFields"] = entries
@@ -250,7 +251,7 @@ def check_preconditions(call: Call, obj: Object, before: Object) -> None:
         error = FieldError(
             "metadata.resourceVersion", "FieldValueInvalid", "Invalid value: 0: must be specified for an update"
         )
-        raise invalid(call.resource.group, call.resource.kind, call.name, [error])
+        raise invalid(call.resource.group, call.resource.resource, call.name, [error])
     if asked.get("uid") and asked["uid"] != before["metadata"]["uid"]:
         stored = before["metadata"]["uid"]
         why = f"Precondition failed: UID in precondition: {asked['uid']}, UID in object meta: {stored}"

@@ -56,6 +56,8 @@ def apply(
 
 
 def _check(applied: Object, schema: Schema, api_version: str) -> None:
+    if not applied.get("apiVersion") and not applied.get("kind"):
+        raise bad_request("invalid object type: /, Kind=")
     if applied.get("apiVersion") != api_version:
         raise bad_request(
             "Incorrect version specified in apply patch. "

@@ -23,8 +23,8 @@ def secret(obj: Object, now: str) -> list[Json]:
 
 
 def service_account(obj: Object, now: str) -> list[Json]:
-    """Name, Secrets, Age."""
-    return [obj["metadata"]["name"], len(items(obj.get("secrets"))), _age(obj, now)]
+    """Name, Age."""
+    return [obj["metadata"]["name"], _age(obj, now)]
 
 
 def binding(obj: Object, now: str) -> list[Json]:
