@@ -55,6 +55,9 @@ images: setup ## build the container images into dist/images (ARCHS="amd64 arm64
 bench: setup ## run the benchmarks, one JSON line each
 	@for b in lab_start assign memory arp_answer config_build webhook_decision allocator spread; do $(BIN)/python bench/$$b.py || exit 1; done
 
+soak: setup ## the long tests, on a machine that does nothing else (ONLY="failover members chaos updown fuzz", SOAK_MINUTES=10 for each)
+	@$(BIN)/python -m tests.soak --minutes $(or $(SOAK_MINUTES),10) $(ONLY)
+
 lock: $(STAMP) ## compile the dependency locks anew
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install -q uv
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
@@ -63,4 +66,4 @@ lock: $(STAMP) ## compile the dependency locks anew
 clean: ## remove what setup installed under the project
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test lint types imports pytest format generate bundle images bench lock clean
+.PHONY: help setup demo test lint types imports pytest format generate bundle images bench soak lock clean

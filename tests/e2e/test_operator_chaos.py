@@ -81,11 +81,16 @@ async def disturb(cluster: Any, draw: random.Random) -> None:
 async def test_after_deletions_and_edits_at_random_all_is_as_it_was_and_nothing_is_written_any_more(
     cluster: Any,
 ) -> None:
+    await chaos(cluster, CHAOS_S, seed=7)
+
+
+async def chaos(cluster: Any, seconds: float, seed: int) -> dict[str, int]:
+    """Deletes and edits for so long, and sees that all is put right and comes to rest; gives counts."""
     await cluster.kubectl("rollout", "restart", "-n", NAMESPACE, "deployment/controller")  # leaves a mark of its own
     before = await specs(cluster)
-    draw = random.Random(7)  # chance in a test
+    draw = random.Random(seed)  # chance in a test
     began, first, disturbed = time.monotonic(), await written(cluster), 0
-    while time.monotonic() - began < CHAOS_S:
+    while time.monotonic() - began < seconds:
         await disturb(cluster, draw)
         disturbed += 1
 
@@ -111,6 +116,7 @@ async def test_after_deletions_and_edits_at_random_all_is_as_it_was_and_nothing_
     assert count - first < 20 * disturbed, "a storm of writes"
     await asyncio.sleep(QUIET_S)  # nothing to wait for: that nothing comes is the point
     assert await written(cluster) == count
+    return {"disturbed": disturbed, "writes": count - first}
 
 
 @pytest.mark.parametrize(("kind", "name"), OBJECTS)
