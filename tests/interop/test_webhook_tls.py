@@ -64,7 +64,10 @@ async def test_without_a_webhook_server_the_settings_are_there_for_one_that_come
 async def test_pods_are_replaced_when_the_settings_change_and_only_then(ours: KubeClient) -> None:
     await ours.create(DEPLOYMENTS, DEPLOYMENT, namespace=NAMESPACE, decoder=OBJECT)
     await tell(ours)
-    assert (await deployment(ours))["metadata"]["generation"] == 1, "the defaults need no restart"
+    server = (await deployment(ours))["metadata"]
+    assert server["generation"] == 1, "the defaults need no restart"
+    found: Json = await ours.get(CONFIG_MAPS, CONFIG, namespace=NAMESPACE, decoder=OBJECT)
+    assert [each["uid"] for each in found["metadata"]["ownerReferences"]] == [server["uid"]], "it goes with the server"
 
     await tell(ours, tls_min_version="VersionTLS12", tls_cipher_suites=SUITES)
     assert await told(ours) == {

@@ -29,13 +29,15 @@ ANNOTATION: Final = "metallb.io/tls-settings"
 _log = logs.logger(op="webhook tls")
 
 
-def config(settings: OperatorSettings) -> Object:
-    """The ConfigMap; nobody owns it: it is there before any MetalLB resource, and after."""
+def config(settings: OperatorSettings, server: str = "") -> Object:
+    """The ConfigMap; it goes with the server's Deployment, whose uid is `server`: no MetalLB resource stands for it."""
     labels = {"app": "metallb", "app.kubernetes.io/managed-by": "metallb-operator"}
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": SERVER, "uid": server}
+    metadata = {"name": CONFIG, "namespace": settings.namespace, "labels": labels}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": CONFIG, "namespace": settings.namespace, "labels": labels},
+        "metadata": metadata | ({"ownerReferences": [owner]} if server else {}),
         "data": _values(settings),
     }
 
@@ -80,8 +82,8 @@ class WebhookTls:
 
     async def _reconcile(self, key: Key) -> Outcome:
         """Settings first, pods after: a pod that starts in between has the new ones, and is replaced to no harm."""
-        await apply_object(self._client, config(self._settings))
         page = await self._client.list(DEPLOYMENTS, decoder=BARE, namespace=key.namespace, field_selector=only(SERVER))
+        await apply_object(self._client, config(self._settings, *(each.metadata.uid for each in page.items)))
         if not page.items:
             _log.debug("there is no webhook server to tell", name=SERVER)
             return Done()
