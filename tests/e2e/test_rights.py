@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from tests.rights import ACCOUNTS, granted
 
 from kubelab.askings import Asked
@@ -69,9 +70,10 @@ def cluster(own_cluster: Any) -> Any:
     return own_cluster
 
 
-@pytest.fixture
-async def asked(cluster: Any) -> list[dict[str, Any]]:
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def asked(own_cluster: Any) -> list[dict[str, Any]]:
     """All questions so far, with some of what a cluster goes through among them."""
+    cluster = own_cluster
     await cluster.kubectl("delete", "metallb", "-n", NAMESPACE, "metallb")
     await cluster.apply(
         {"apiVersion": "metallb.io/v1beta1", "kind": "MetalLB", "metadata": {"name": "metallb", "namespace": NAMESPACE}}

@@ -1,4 +1,4 @@
-"""Walkthrough W4b to W4d: how the pods run is set in the MetalLB resource, live, and goes with the setting."""
+"""How the pods run is set in the MetalLB resource: what can't be is told in its status (the rest: the walkthrough)."""
 
 from __future__ import annotations
 
@@ -67,34 +67,6 @@ async def restored(cluster: Any) -> AsyncIterator[Any]:
     await rolled_out(cluster)
 
 
-async def test_w4b_classes_annotations_and_log_level_reach_the_pods_and_go_with_the_setting(restored: Any) -> None:
-    cluster = restored
-    await cluster.apply(class_of("RuntimeClass", "node", "myclass", handler="myconfiguration"))
-    spec = {
-        "logLevel": "debug",
-        "controllerConfig": {"runtimeClassName": "myclass", "annotations": {"controller": "demo"}},
-        "speakerConfig": {"runtimeClassName": "myclass", "annotations": {"speaker": "demo"}},
-    }
-    assert await configure(cluster, spec) == ""
-    await rolled_out(cluster)
-    assert await values(cluster, ".spec.runtimeClassName") == {
-        "controller-": {"myclass"},
-        "speaker-": {"myclass"},
-        "metallb-operator-": {"<none>"},
-    }
-    assert (await values(cluster, ".metadata.annotations.speaker"))["speaker-"] == {"demo"}
-    assert (await values(cluster, ".metadata.annotations.controller"))["controller-"] == {"demo"}
-    for kind, name in (("deployment", "controller"), ("daemonset", "speaker")):
-        found = await cluster.get(kind, name, NAMESPACE)
-        assert "--log-level=debug" in found["spec"]["template"]["spec"]["containers"][0]["args"]
-
-    await configure(cluster, dict.fromkeys(FIELDS))
-    await rolled_out(cluster)
-    assert set.union(*(await values(cluster, ".spec.runtimeClassName")).values()) == {"<none>"}
-    assert (await values(cluster, ".metadata.annotations.speaker"))["speaker-"] == {"<none>"}
-    await cluster.kubectl("delete", "runtimeclass", "myclass")
-
-
 async def test_w4c_speakers_without_a_neighbour_are_told_in_the_schedulers_words(restored: Any) -> None:
     cluster = restored
     await cluster.apply(class_of("PriorityClass", "scheduling", "high-priority", value=1000000))
@@ -138,22 +110,6 @@ async def test_a_priority_class_that_is_not_there_is_told_in_the_api_servers_wor
         return "no PriorityClass with name nosuch was found" in conditions["Progressing"]["message"]
 
     await cluster.until(told, "the reason", 60.0)
-
-
-async def test_w4d_limits_are_those_of_the_resource(restored: Any) -> None:
-    cluster = restored
-    spec = {
-        "controllerConfig": {"resources": {"limits": {"cpu": "200m"}}},
-        "speakerConfig": {"resources": {"limits": {"cpu": "300m"}}},
-    }
-    await configure(cluster, spec)
-    await rolled_out(cluster)
-    for component, limit in (("controller", "200m"), ("speaker", "300m")):
-        pods = await cluster.items("pods", NAMESPACE, "-l", f"component={component}")
-        for each in pods:
-            text = await cluster.kubectl("describe", "pod", "-n", NAMESPACE, each["metadata"]["name"])
-            limits = text.partition("Limits:")[2].splitlines()[1]
-            assert limits.split() == ["cpu:", limit]
 
 
 async def test_an_image_that_can_not_be_pulled_is_named(restored: Any) -> None:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.walkthrough.steps import SECTIONS, Walk
+
+from kubelab.lab import Lab
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("w1")]
 
@@ -53,13 +56,11 @@ async def test_it_is_installed_for_all_namespaces_and_shows_no_errors(
         assert '"level":"warn"' not in log
 
 
-async def test_metallb_runs_in_the_operators_own_namespace(administrator: Any) -> None:
-    await administrator.apply(
-        {"apiVersion": "metallb.io/v1beta1", "kind": "MetalLB", "metadata": {"name": "metallb", "namespace": SPACE}}
-    )
-    await administrator.kubectl("wait", "-n", SPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
-    line = await administrator.kubectl("get", "daemonset", "-n", SPACE, "speaker", "--no-headers")
-    assert line.split()[:7] == ["speaker", "2", "2", "2", "2", "2", "kubernetes.io/os=linux"]
+@pytest.mark.parametrize("section", SECTIONS)
+async def test_w0_to_w5_as_written_in_the_operators_own_namespace(
+    administrator: Any, wrapped: Callable[[Lab], Any], section: str
+) -> None:
+    await Walk(administrator, wrapped(administrator.lab), SPACE).do(section)
 
 
 async def test_pools_are_checked_and_peers_converted_there_too(administrator: Any) -> None:
@@ -82,3 +83,44 @@ async def test_pools_are_checked_and_peers_converted_there_too(administrator: An
     for kind in ("bgppeers.v1beta1.metallb.io", "bgppeers.v1beta2.metallb.io"):
         found = json.loads(await administrator.kubectl("get", kind, "-n", SPACE, "tor", "-o", "json"))
         assert found["spec"]["peerASN"] == 64501
+
+
+NEIGHBOUR = {"control-plane": "controller-manager", "app": "other"}
+"""What kubebuilder labels every operator with, and something of its own."""
+
+
+def neighbour() -> Object:
+    container = {"name": "web", "image": "kubelab/web:1", "ports": [{"name": "webhook-server", "containerPort": 9443}]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "somebody-elses-operator", "namespace": SPACE},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": NEIGHBOUR},
+            "template": {"metadata": {"labels": NEIGHBOUR}, "spec": {"containers": [container]}},
+        },
+    }
+
+
+async def test_other_operators_in_the_namespace_are_left_alone(
+    administrator: Any, wrapped: Callable[[Lab], Any]
+) -> None:
+    cluster = wrapped(administrator.lab)
+    await cluster.apply(neighbour())
+    await cluster.kubectl("rollout", "status", "-n", SPACE, "deployment/somebody-elses-operator", "--timeout=60s")
+    metallb = await cluster.get("metallb", "metallb", SPACE)
+    for _ in range(5):  # a neighbour among the endpoints would be asked every other time
+        await cluster.kubectl("replace", "--dry-run=server", "-f", "-", stdin=json.dumps(metallb))
+    neighbours = {each["metadata"]["name"] for each in await cluster.items("pods", SPACE, "-l", "app=other")}
+    targets = {
+        point["targetRef"]["name"]
+        for each in await cluster.items("endpointslices", SPACE)
+        for point in each.get("endpoints") or []
+    }
+    assert targets
+    assert targets.isdisjoint(neighbours)
+    for policy in await cluster.items("networkpolicies", SPACE):
+        chosen = ",".join(f"{key}={value}" for key, value in policy["spec"]["podSelector"]["matchLabels"].items())
+        found = {each["metadata"]["name"] for each in await cluster.items("pods", SPACE, "-l", chosen)}
+        assert found.isdisjoint(neighbours), policy["metadata"]["name"]

@@ -7,16 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.walkthrough.steps import SECTIONS, Walk
+
+from kubelab.lab import Lab
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("w2")]
 
 SPACE = "metallb-system"
 Object = dict[str, Any]
-METALLB = {
-    "apiVersion": "metallb.io/v1beta1",
-    "kind": "MetalLB",
-    "metadata": {"name": "metallb", "namespace": SPACE},
-}
 
 
 async def test_w2_1_to_w2_7_as_written(administrator: Any, recordings: Callable[[str], list[Object]]) -> None:
@@ -37,14 +35,9 @@ async def test_the_installation_says_where_it_is_from(administrator: Any) -> Non
     assert found["status"]["installedCSV"] == f"metallb-operator.v{administrator.version}"
 
 
-async def test_w3_as_written(administrator: Any) -> None:
-    assert await administrator.apply(METALLB) == "metallb.metallb.io/metallb created\n"
-    await administrator.kubectl("wait", "-n", SPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
-    deployment = "NAME READY UP-TO-DATE AVAILABLE AGE\ncontroller 1/1 1 1 5s\n"
-    await administrator.sees(deployment, "get", "deployment", "-n", SPACE, "controller")
-    daemons = "NAME DESIRED CURRENT READY UP-TO-DATE AVAILABLE NODE SELECTOR AGE\n"
-    daemons += "speaker 2 2 2 2 2 kubernetes.io/os=linux 5s\n"
-    await administrator.sees(daemons, "get", "daemonset", "-n", SPACE, "speaker")
+@pytest.mark.parametrize("section", SECTIONS)
+async def test_w0_to_w5_as_written(administrator: Any, wrapped: Callable[[Lab], Any], section: str) -> None:
+    await Walk(administrator, wrapped(administrator.lab), SPACE).do(section)
 
 
 async def test_a_second_operator_group_is_said_and_mended(administrator: Any) -> None:
@@ -63,13 +56,11 @@ async def test_a_second_operator_group_is_said_and_mended(administrator: Any) ->
 async def test_uninstalled_it_leaves_only_the_definitions_that_olm_leaves(administrator: Any) -> None:
     for argv in (["metallb", "metallb"], ["sub", "--all"], ["csv", "--all"], ["og", "--all"]):
         await administrator.kubectl("delete", "-n", SPACE, *argv)
-    kinds = "deployments,daemonsets,pods,services,serviceaccounts,roles,rolebindings,secrets,configmaps,networkpolicies"
+    kinds = "configmaps,deployments,daemonsets,pods,services,serviceaccounts,roles,rolebindings,secrets,networkpolicies"
 
-    async def left() -> bool:
-        names = (await administrator.kubectl("get", kinds, "-n", SPACE, "-o", "name")).split()
-        return set(names) <= {"serviceaccount/default", "configmap/kube-root-ca.crt"}
-
-    await administrator.until(left)
+    await administrator.sees(
+        "configmap/kube-root-ca.crt\nserviceaccount/default\n", "get", kinds, "-n", SPACE, "-o", "name"
+    )
     wide = "clusterroles,clusterrolebindings,validatingwebhookconfigurations"
     names = (await administrator.kubectl("get", wide, "-o", "name")).split()
     assert [name for name in names if "metallb" in name] == []
