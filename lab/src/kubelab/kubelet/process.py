@@ -268,7 +268,8 @@ async def _find(child: subprocess.Popen[bytes], status: Path, pid_file: Path) ->
         if own is not None:
             return Handles(monitor, own, own)
         if init == nobody:
-            init = next((identity_of(int(line["child-pid"])) or nobody for line in _status_lines(status)), nobody)
+            told = (line["child-pid"] for line in _status_lines(status) if "child-pid" in line)
+            init = next((identity_of(pid) or nobody for pid in told), nobody)
         program = _first_child(init.pid) if init.pid else None
         if program is not None:
             return Handles(monitor, init, program)
