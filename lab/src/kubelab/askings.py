@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -47,6 +48,7 @@ class _Status(msgspec.Struct):
 class _Event(msgspec.Struct):
     verb: str
     user: _User
+    uri: str = msgspec.field(default="", name="requestURI")
     reference: _Reference | None = msgspec.field(default=None, name="objectRef")
     status: _Status = msgspec.field(default_factory=_Status, name="responseStatus")
     impersonated: _User | None = msgspec.field(default=None, name="impersonatedUser")
@@ -66,10 +68,17 @@ def _askings(line: bytes) -> Iterator[Asked]:
     if found is None or event.impersonated is not None:
         return
     resource = f"{found.resource}/{found.subresource}" if found.subresource else found.resource
-    # What was made has a name only afterwards: nobody asks for it by name.
-    name = "" if event.verb == "create" and not found.subresource else found.name
     refused = event.status.code == _FORBIDDEN
-    asked = Asked(event.user.username, event.verb, found.group, resource, found.namespace, name, refused)
+    asked = Asked(event.user.username, event.verb, found.group, resource, found.namespace, _name(event, found), refused)
     yield asked
     if event.verb in {"patch", "update"} and event.status.code == _CREATED:
         yield asked._replace(verb="create", name="")
+
+
+def _name(event: _Event, found: _Reference) -> str:
+    """The name that RBAC looks at: a list or watch may be of one object only, and what is made has none before."""
+    if event.verb == "create" and not found.subresource:
+        return ""
+    selected = parse_qs(urlsplit(event.uri).query).get("fieldSelector", [""])[0]
+    field, _, value = selected.partition("=")
+    return found.name or (value.removeprefix("=") if field == "metadata.name" and "," not in value else "")

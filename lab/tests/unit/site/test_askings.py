@@ -45,6 +45,24 @@ ASKED = Asked(USER, "get", "", "pods", "space", "one", refused=False)
             {Asked(USER, "update", "g", "pods/status", "", "one", refused=False)},
             id="a part, in no namespace",
         ),
+        pytest.param(
+            line(
+                "watch",
+                objectRef={"resource": "pods", "namespace": "space"},
+                requestURI="/api/v1/namespaces/space/pods?watch=1&fieldSelector=metadata.name%3Done",
+            ),
+            {ASKED._replace(verb="watch")},
+            id="a watch of one",
+        ),
+        pytest.param(
+            line(
+                "list",
+                objectRef={"resource": "pods", "namespace": "space"},
+                requestURI="/api/v1/namespaces/space/pods?fieldSelector=spec.nodeName%3Done",
+            ),
+            {ASKED._replace(verb="list", name="")},
+            id="a list of some",
+        ),
         pytest.param(line() + line("list")[:-40], {ASKED}, id="cut short"),
         pytest.param(b"", set(), id="nothing"),
     ],
