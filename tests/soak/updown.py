@@ -74,7 +74,7 @@ def machine() -> Machine:
         "routes": _lines(["ip", "route", "show", "table", "all"]),
         "firewall": _lines(["nft", "list", "tables"]),
         "mounts": [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()],
-        "cgroups": [str(each) for each in Path("/sys/fs/cgroup").glob("**/") if "kubelab" in each.name],
+        "cgroups": [str(each) for each in Path("/sys/fs/cgroup").glob("**/") if "kubelab-soak" in each.name],
         "folders": [str(each) for each in state.layout("soak-updown").directory.parent.glob("*")],
     }
 

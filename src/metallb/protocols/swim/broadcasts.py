@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final
+
+_SMALLEST: Final = 20
+"""No message is as small as that."""
 
 
 @dataclass(slots=True)
 class _News:
+    """`order`: how often it was sent; its length and its age, both negative. The smallest goes first."""
+
+    subject: str
     message: bytes
-    age: int
-    sent: int = 0
+    order: tuple[int, int, int]
 
 
 @dataclass(slots=True)
@@ -32,7 +39,7 @@ class Broadcasts:
     def put(self, subject: str, message: bytes) -> None:
         """News about a member: takes the place of older news."""
         self._count += 1
-        self._news[subject] = _News(message, self._count)
+        self._news[subject] = _News(subject, message, (0, -len(message), -self._count))
 
     def take(self, room: int, overhead: int, members: int) -> list[bytes]:
         """Messages for one datagram; those that were sent often enough by that are gone.
@@ -44,18 +51,16 @@ class Broadcasts:
         """
         limit = self.retransmit_mult * math.ceil(math.log10(members + 1))
         taken = []
-        for subject, news in sorted(self._news.items(), key=_order):
+        for news in sorted(self._news.values(), key=attrgetter("order")):
+            if room < _SMALLEST + overhead:
+                break
             needed = len(news.message) + overhead
             if needed > room:
                 continue
             room -= needed
             taken.append(news.message)
-            news.sent += 1
-            if news.sent >= limit:
-                del self._news[subject]
+            sent, length, age = news.order
+            news.order = (sent + 1, length, age)
+            if sent + 1 >= limit:
+                del self._news[news.subject]
         return taken
-
-
-def _order(item: tuple[str, _News]) -> tuple[int, int, int]:
-    news = item[1]
-    return news.sent, -len(news.message), -news.age
