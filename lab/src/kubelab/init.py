@@ -24,9 +24,9 @@ from typing import Any
 
 import msgspec
 
-from kubelab import state
+from kubelab import real_engine, state
 from kubelab.cluster import Cluster, Plan, parse, plan
-from kubelab.engines import Commands, Component, EmbeddedEngine, Engine, Site
+from kubelab.engines import Commands, Component, Engine, Site
 from kubelab.kubelet import cpulimits
 from kubelab.network import build, kernel, namespaces
 from kubelab.network.kernel import MountFlags, Namespaces
@@ -59,6 +59,8 @@ class InitConfig(msgspec.Struct, kw_only=True, frozen=True):
     lock_fd: int
     listen_fd: int
     progress_fd: int
+    assets: str = ""
+    """Folder of the real engine's binaries; empty for the embedded engine."""
     lifeline_fd: int | None = None
     """A pipe: when its other end is closed the lab ends and takes its folder with it."""
 
@@ -158,7 +160,7 @@ class Init:
         self._layout = Layout(Path(config.root), config.name)
         self._cluster: Cluster = parse(config.cluster, "cluster file")
         self._plan: Plan = plan(self._cluster)
-        self._engine: Engine = EmbeddedEngine(_commands(config.commands))
+        self._engine: Engine = real_engine.engine(config.assets, _commands(config.commands))
         self._machines: dict[str, Machine] = {}
         self._stages: Sequence[Sequence[Component]] = ()
         self._supervisor: Supervisor | None = None

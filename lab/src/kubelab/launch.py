@@ -16,7 +16,7 @@ from typing import IO
 
 import msgspec
 
-from kubelab import state
+from kubelab import real_engine, state
 from kubelab.cluster import Cluster
 from kubelab.engines import Commands
 from kubelab.init import InitConfig, Progress
@@ -58,8 +58,10 @@ async def start(files: Layout, cluster: Cluster, options: Options) -> int | None
     Raises:
         LabRunsError: a lab of that name runs.
         StartError: it did not get ready.
+        AssetsError: the real engine is asked for, and its binaries are not there.
         OSError: the folder cannot be written.
     """
+    assets = real_engine.chosen(os.environ)
     with contextlib.ExitStack() as kept, contextlib.ExitStack() as handed_over:
         lock = state.claim(files)
         handed_over.callback(os.close, lock)
@@ -79,6 +81,7 @@ async def start(files: Layout, cluster: Cluster, options: Options) -> int | None
             lock_fd=lock,
             listen_fd=listener.fileno(),
             progress_fd=progress_end,
+            assets=assets,
             lifeline_fd=lifeline.far_end if lifeline else None,
         )
         first = await _start_init(files, config)

@@ -10,6 +10,7 @@ from kubelab.apiclient import ApiClient, ApiFailure, PatchKind, Resource
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", namespaced=True)
 SERVICES = Resource("", "v1", "services", namespaced=True)
+NODES = Resource("", "v1", "nodes", namespaced=False)
 PODS = Resource("", "v1", "pods", namespaced=True)
 DEPLOYMENTS = Resource("apps", "v1", "deployments", namespaced=True)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", namespaced=True)
@@ -210,6 +211,23 @@ async def test_a_binding_gives_a_pod_its_node_once(client: ApiClient, namespace:
     assert bound["spec"]["nodeName"] == "somewhere"
     assert (await refused(client.create_subresource(PODS, "p", "binding", binding, namespace))).conflict
     await client.delete(PODS, "p", namespace, grace_period_s=0)
+
+
+async def test_addresses_of_one_type_are_patched_as_a_whole_or_not_at_all(client: ApiClient, namespace: str) -> None:
+    await client.create(NODES, {"metadata": {"name": namespace}})
+    both = [{"type": "InternalIP", "address": address} for address in ("198.51.100.11", "2001:db8::11")]
+
+    async def patch(addresses: list[dict[str, str]]) -> Any:
+        body = {"status": {"addresses": addresses}}
+        return await client.patch(NODES, namespace, body, kind=PatchKind.STRATEGIC, subresource="status")
+
+    try:
+        assert (await patch(both))["status"]["addresses"] == both
+        assert "status.addresses[1]: Duplicate value" in (await refused(patch(both))).message
+        whole = await patch([{"$patch": "replace"}, *both])
+        assert whole["status"]["addresses"] == both
+    finally:
+        await client.delete(NODES, namespace)
 
 
 async def test_nothing_is_created_in_a_namespace_that_is_not_there(client: ApiClient) -> None:

@@ -82,6 +82,8 @@ class Registration:
         if node.is_current(self._config, self._facts, shown, now) and not _is_stale(shown, now):
             return shown
         status = node.node_status(self._config, self._facts, shown, now)
+        # Addresses are merged by their types, of which some occur twice.
+        status["addresses"] = [{"$patch": "replace"}, *status["addresses"]]
         return await self._client.patch(
             NODES, self._config.node, {"status": status}, kind=PatchKind.STRATEGIC, subresource="status"
         )

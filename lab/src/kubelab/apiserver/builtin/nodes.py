@@ -59,10 +59,27 @@ class NodeStrategy(Kind):
 
     def update_rules(self, obj: Object, old: Object, context: Context) -> list[FieldError]:  # noqa: ARG002  # a protocol's arguments
         """Pod ranges stay once they are set."""
+        errors = _address_errors(obj)
         before = items(old["spec"].get("podCIDRs"))
         if before and items(obj["spec"].get("podCIDRs")) != before:
-            return [fields.forbidden("spec.podCIDRs", 'node updates may not change podCIDR except from "" to valid')]
-        return []
+            refused = 'node updates may not change podCIDR except from "" to valid'
+            errors.append(fields.forbidden("spec.podCIDRs", refused))
+        return errors
+
+    def status_rules(self, obj: Object, old: Object, context: Context) -> list[FieldError]:  # noqa: ARG002  # a protocol's arguments
+        """An address is there once."""
+        return _address_errors(obj)
+
+
+def _address_errors(node: Object) -> list[FieldError]:
+    errors: list[FieldError] = []
+    seen: list[Object] = []
+    for number, address in enumerate(items(entries(node.get("status")).get("addresses"))):
+        shown = {"Type": address.get("type", ""), "Address": address.get("address", "")}
+        if shown in seen:
+            errors.append(fields.duplicate(f"status.addresses[{number}]", shown))
+        seen.append(shown)
+    return errors
 
 
 def _taint_errors(taint: Object, path: str) -> list[FieldError]:

@@ -15,7 +15,7 @@ from kubelab.apiserver.handlers import admitting, converting, writing
 from kubelab.apiserver.handlers.storing import answer
 from kubelab.apiserver.handlers.writing import Written
 from kubelab.apiserver.negotiation import media_type, unsupported_media
-from kubelab.apiserver.patching import apply, json_patch, managed, merge, quoting, strategic
+from kubelab.apiserver.patching import apply, element_order, json_patch, managed, merge, strategic
 from kubelab.apiserver.request import Request, Response
 from kubelab.apiserver.schema import decode
 from kubelab.apiserver.schema.model import Schema
@@ -124,7 +124,7 @@ def _as_encoded(obj: Json, before: Json) -> Json:
 def _quoted(call: Call, media: str, patch: Json, obj: Object, before: Object) -> str:
     """What is quoted of a patch that can't be: itself if it is a strategic one, else all of its result."""
     if media == STRATEGIC_PATCH:
-        return quoting.printed(patch)
+        return element_order.go_text(patch)
     if call.resource.custom is not None:
         return msgspec.json.encode(obj, order="sorted").decode()
     return msgspec.json.encode(_as_encoded(obj, before)).decode()

@@ -142,7 +142,9 @@ def _merge_items(original: list[Object], patch: list[Object], schema: Schema) ->
         raise refusals.failed("cannot merge lists without merge key")
     base, changes = _without_directed(original, patch, key)
     merged = list(base)
-    places = {element_order.identity(item, key): place for place, item in enumerate(base)}
+    places: dict[Json, int] = {}
+    for place, item in enumerate(base):
+        places.setdefault(element_order.identity(item, key), place)  # of several the first is meant
     for item in changes:
         identity = _identity(item, key)
         if identity in places:

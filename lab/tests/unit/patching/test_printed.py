@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubelab.apiserver.patching.quoting import printed
+from kubelab.apiserver.patching.element_order import go_text
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ from kubelab.apiserver.patching.quoting import printed
     ],
 )
 def test_a_patch_is_printed_as_by_the_real_server(patch: Any, text: str) -> None:
-    assert printed(patch) == text
+    assert go_text(patch) == text
