@@ -21,7 +21,7 @@ from kubelab.pytest_plugin import FreshLab
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial" / "first-service.md"
-LABS_OWN = {ROOT / "docs" / folder / "lab.md" for folder in ("how-to", "reference")}
+LABS_OWN = {ROOT / "docs" / page for page in ("how-to/lab.md", "reference/lab.md", "how-to/lab-for-your-operator.md")}
 BLOCK = re.compile(r"^```(sh|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KUBECONFIG = "/run/kubelab/lab/kubeconfig"
 STARTS, ENDS = "metallb lab up", "metallb lab down"

@@ -155,14 +155,15 @@ async def test_a_mounted_config_map_follows_its_object_within_a_mount_of_another
         await world.api.put("configmaps", {"metadata": {"name": name, "namespace": "default"}, "data": {name: "1"}})
     mounts = [{"name": "inner", "mountPath": "/etc/m/inner"}, {"name": "outer", "mountPath": "/etc/m"}]
     volumes = [{"name": name, "configMap": {"name": name, "defaultMode": 0o400}} for name in ("outer", "inner")]
-    script = "cat /etc/m/outer /etc/m/inner/inner; until grep -q 2 /etc/m/outer; do sleep 0.02; done; cat /etc/m/outer; touch /etc/m/x"
+    script = "cat /etc/m/outer /etc/m/inner/inner; echo; until grep -q 2 /etc/m/outer; do sleep 0.02; done; cat /etc/m/outer; touch /etc/m/x"
     pod = await world.pod(
         "p", "worker-1", restartPolicy="Never", containers=[shell(script, volumeMounts=mounts)], volumes=volumes
     )
-    await world.api.until(lambda: world.api.status("p").get("phase") == "Running")
+    said = node.files(pod) / "c" / "0.log"
+    await world.api.until(lambda: said.exists() and logged(node, pod).startswith("11"))
     await world.api.put("configmaps", {"metadata": {"name": "outer", "namespace": "default"}, "data": {"outer": "2"}})
     await ended(world, "p")
-    assert logged(node, pod).startswith("112touch: cannot touch '/etc/m/x': Read-only")
+    assert logged(node, pod).startswith("11\n2touch: cannot touch '/etc/m/x': Read-only")
 
 
 async def test_a_projected_token_is_there(world: World) -> None:
