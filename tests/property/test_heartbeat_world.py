@@ -26,6 +26,8 @@ class Host:
     machine: Watch
     running: bool = True
     paused: bool = False
+    vouched: bool = False
+    later: dict[str, tuple[Beat, ...]] = field(default_factory=dict)
     wanted: float | None = None
     backlog: list[watch.Input] = field(default_factory=list)
     verdicts: list[tuple[float, frozenset[str]]] = field(default_factory=list)
@@ -82,8 +84,9 @@ class World:
         host = self.hosts[name]
         for output in outputs:
             match output:
-                case watch.Send(to, beat):
+                case watch.Send(to, beat, later):
                     self._send(name, to, beat)
+                    self._vouch(name, to, later)
                 case watch.Silence(names):
                     host.verdicts.append((self.now, names))
                 case watch.Doubted():
@@ -109,6 +112,20 @@ class World:
         heard = watch.Heard(packet.decode(beat.encode()))
         self._at(DELAY_S, lambda: self.feed(to, heard))
 
+    def _vouch(self, sender: str, to: str, later: tuple[Beat, ...]) -> None:
+        """Somebody at its side, who has the time, sends what it made in advance."""
+        host = self.hosts[sender]
+        if not later or not host.vouched:
+            return
+        host.later[to] = later
+
+        def send(beat: Beat) -> None:
+            if host.running and host.vouched and host.later[to] is later:
+                self._send(sender, to, beat)
+
+        for number, beat in enumerate(later, start=1):
+            self._at(number * watch.INTERVAL_S + watch.LATER_S, lambda beat=beat: send(beat))  # type: ignore[misc]
+
     def views(self) -> dict[str, frozenset[str]]:
         return {name: host.machine.silent for name, host in self.hosts.items() if host.running}
 
@@ -127,6 +144,71 @@ def test_a_death_is_noticed_by_all_within_half_a_second(size: int) -> None:
             assert silent == {"n1"}
             took.append(at - died)
     assert max(took) < 0.5
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 8), st.lists(st.floats(0.01, 0.4), min_size=1, max_size=6))
+def test_nobody_doubts_a_member_that_is_busy_and_vouched_for(seed: int, size: int, pauses: list[float]) -> None:
+    world = World(size, seed)
+    busy = world.hosts["n0"]
+    busy.vouched = True
+    world.run(2)
+    for pause in pauses:
+        busy.paused = True
+        world.run(pause)
+        world.resume("n0")
+        world.run(0.05)
+    world.run(1)
+    assert not any(host.verdicts or host.doubted for host in world.hosts.values())
+
+
+def test_without_anybody_who_vouches_it_is_doubted() -> None:
+    world = World(4, 1)
+    world.run(2)
+    world.hosts["n0"].paused = True
+    world.run(0.6)
+    world.resume("n0")
+    world.run(1)
+    assert world.hosts["n0"].doubted
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 8))
+def test_a_member_that_is_stuck_is_silent_within_a_second_whoever_vouches_for_it(seed: int, size: int) -> None:
+    world = World(size, seed)
+    world.hosts["n0"].vouched = True
+    world.run(2 + seed % 97 / 100)
+    world.hosts["n0"].paused = True
+    world.run(1.0)
+    world.hosts["n0"].running = False
+    assert set(world.views().values()) == {frozenset({"n0"})}
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 8))
+def test_a_good_bye_is_not_taken_back_by_what_was_made_before_it(seed: int, size: int) -> None:
+    world = World(size, seed)
+    for host in world.hosts.values():
+        host.vouched = True
+    world.run(2 + seed % 97 / 100)
+    world.feed("n0", watch.Leave())
+    said = world.now
+    world.hosts["n0"].paused = True
+    world.run(0.6)
+    for name in world.hosts.keys() - {"n0"}:
+        ((at, silent),) = world.hosts[name].verdicts
+        assert silent == {"n0"}
+        assert at - said < 0.01
+
+
+def test_members_go_on_when_sequence_numbers_begin_anew() -> None:
+    world = World(3, 1)
+    world.run(2)
+    session = world.hosts["n0"].machine.session
+    world.hosts["n0"].machine._sequence = 1 << 31
+    world.run(2)
+    assert world.hosts["n0"].machine.session == session + 1
+    assert not any(host.verdicts or host.doubted for host in world.hosts.values())
 
 
 @settings(max_examples=6, deadline=None)

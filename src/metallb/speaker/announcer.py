@@ -8,7 +8,8 @@ a few new tables for each interface.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+import socket
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,6 +31,7 @@ from metallb.speaker.orders import (
     Places,
     Renew,
     Table,
+    Vouch,
 )
 from metallb.speaker.outpost import Outpost
 from metallb.telemetry import logs
@@ -54,7 +56,13 @@ class Observer(Protocol):
         """So many more of them were not answered."""
 
     def conflict(self, interface: InterfaceName, address: Address, mac: Mac, amount: int) -> None:
-        """So many more frames of another host named an announced address as its own."""
+        """So many more frames of another host named an address that is announced or probed for as its own."""
+
+    def held(self, interface: InterfaceName, address: Address, mac: Mac) -> bool:
+        """Another host has an address that is therefore not announced there; false: it may be announced all the same."""
+
+    def free(self, interface: InterfaceName, address: Address) -> None:
+        """Nobody has an address that was probed for: it is announced there since now."""
 
 
 @dataclass(slots=True)
@@ -71,6 +79,7 @@ class Announcer:
     announced: dict[ServiceKey, Announce] = field(default_factory=dict)
     look: Callable[[], object] = lambda: None
     _hushed: bool = False
+    _unproven: set[Address] = field(default_factory=set)
     _interfaces: dict[int, Interface] = field(default_factory=dict)
     _tables: dict[int, Table] = field(default_factory=dict)
     _outpost: Outpost = field(init=False)
@@ -90,8 +99,14 @@ class Announcer:
         """Starts the process that answers, which takes it a moment; otherwise the first interfaces do."""
         self._outpost.start()
 
-    def announce(self, service: ServiceKey, wanted: Announce | None) -> bool:
-        """From now on the Service is announced so, or not at all; returns whether that is a change."""
+    def announce(
+        self, service: ServiceKey, wanted: Announce | None, unproven: Collection[Address] = frozenset()
+    ) -> bool:
+        """From now on the Service is announced so, or not at all; returns whether that is a change.
+
+        What is `unproven` is announced only where no other host has it, from here on until that is known.
+        """
+        self._unproven.update(unproven)
         if self.announced.get(service) == wanted:
             return False
         if wanted is None:
@@ -117,6 +132,14 @@ class Announcer:
     def defend(self, address: Address) -> None:
         """Tells all neighbours once more where an address is, if it is announced: another host claimed it."""
         self._outpost.send(Renew(address.family, address.value))
+
+    def lend(self, sock: socket.socket | None) -> None:
+        """The process that answers may send signs of life with this socket."""
+        self._outpost.lend(sock)
+
+    def vouch(self, sign: Vouch) -> None:
+        """Shows another node that we live: through the process that answers, for without it we might as well not."""
+        self._outpost.send(sign)
 
     def hush(self) -> None:
         """Answers nothing from now on, and forgets what was asked: it may be that others announce instead."""
@@ -190,22 +213,41 @@ class Announcer:
             wanted = everywhere | addresses.get(interface.name, set())
             four, six = _values(wanted, 4), _values(wanted, 6)
             before = self._tables.get(interface.index)
-            if before is not None and (before.four, before.six) == (four, six):
+            if before is not None and (before.four, before.six) == (four, six) and not self._freed(before):
                 continue
             if (four, six) not in made:
-                made[four, six] = _table(four, six, before)
+                made[four, six] = _table(four, six, before, self._unproven)
             yield made[four, six]._replace(number=interface.index)
+
+    def _freed(self, table: Table) -> bool:
+        """Whether the process probes for something that may be announced all the same."""
+        unproven = self._unproven
+        return any(Address(4, each) not in unproven for each in table.unproven_four) or any(
+            Address(6, each) not in unproven for each in table.unproven_six
+        )
 
     def _hear(self, report: Message) -> None:
         match report:
             case Heard():
                 self._observe(report)
+            case Probed(interface, family, address, mac):
+                self._learn(InterfaceName(interface), Address(family, address), Mac(mac))
             case Opened(name, arp, ndp):
                 _log.info("interface takes part", interface=name, arp=arp, ndp=ndp)
             case Closed(name):
                 _log.info("interface takes no part any more", interface=name)
             case Failed(name, error):
                 _log.warn("interface can't be used yet, trying again", interface=name, error=error)
+
+    def _learn(self, interface: InterfaceName, address: Address, mac: Mac) -> None:
+        """Who has an address that was probed for. One that is free somewhere may still be held elsewhere."""
+        if not mac:
+            self._unproven.discard(address)
+            self._tables = {index: _without(table, address) for index, table in self._tables.items()}
+            self.observer.free(interface, address)
+        elif mac in {each.mac for each in self._interfaces.values()} or not self.observer.held(interface, address, mac):
+            self._unproven.discard(address)
+            self._plan()
 
     def _observe(self, report: Heard) -> None:
         observer = self.observer

@@ -6,6 +6,10 @@ The speaker sends it interfaces and tables (`orders.py`) and, several times a se
 word for `LEASE_S` the process answers nothing: what it knows may be wrong by then. Long before, from `DOUBT_S` on, it
 believes whoever names one of its addresses as its own. The speaker's end is its end: the socket closes with it.
 
+It says so to others, too: the speaker makes signs of life in advance, and a socket to send them with is borrowed from
+it. So a speaker that is busy does not look dead, one that is stuck or gone soon does, and so does one whose answers
+come from nowhere.
+
 After a standstill of its own (stopped, frozen with the machine) it forgets what has come meanwhile, and is silent until
 the speaker says that it lives, at a time after that.
 
@@ -37,10 +41,12 @@ from metallb.speaker.orders import (
     Places,
     Renew,
     Table,
+    Vouch,
     clock,
     encode,
 )
 from metallb.speaker.tally import Tally
+from metallb.speaker.vouching import Vouching
 
 LEASE_S: Final = 3.0
 """How long a word of the speaker's counts."""
@@ -58,6 +64,7 @@ RETRY_S: Final = 1.0
 """How soon an interface is tried again that can't be used."""
 
 _RECEIVE_BYTES: Final = 1 << 18
+_FILES: Final = 4
 _NEVER: Final = float("-inf")
 
 
@@ -90,6 +97,7 @@ class Answering:
         self._speaks = False
         self._doubtful = True
         self._outgoing = bytearray()
+        self._vouching = Vouching()
         self._last = clock()
 
     def run(self) -> None:
@@ -103,16 +111,20 @@ class Answering:
         now = self._clock()
         if now - self._last > STANDSTILL_S:
             self._not_before = now
+            self._vouching.forget()
         self._last = now
         files = [file for file, _ in ready]
         if self._speaker.fileno() in files and not self._obey(now):
             return False
+        self._vouching.tick(now)
         self._judge(now)
         for file in files:
             if file in self._files:
                 self._files[file].read(now)
         for link in self._links.values():
             link.tick(now)
+        for found in self._tally.take_probed():
+            self._tell(found)
         if now >= self._retry_at:
             self._open_missing(now)
         return True
@@ -121,11 +133,12 @@ class Answering:
         """Gives everything back."""
         for link in self._links.values():
             link.close()
+        self._vouching.close()
         self._speaker.close()
 
     def _patience_ms(self) -> float:
         due = min((link.deadline() for link in self._links.values()), default=math.inf)
-        left_s = min(due, self._retry_at) - self._clock()
+        left_s = min(due, self._retry_at, self._vouching.deadline()) - self._clock()
         return max(0, math.ceil(1000 * min(left_s, PULSE_S)))
 
     def _obey(self, now: float) -> bool:
@@ -133,13 +146,18 @@ class Answering:
         if self._outgoing:
             self._flush()
         try:
-            data = self._speaker.recv(_RECEIVE_BYTES)
+            data, lent, *_ = socket.recv_fds(self._speaker, _RECEIVE_BYTES, _FILES)
         except (BlockingIOError, InterruptedError):
             return True
         except OSError:
             return False
+        for file in lent:
+            self._vouching.use(file)
         for order in self._inbox.feed(data):
-            self._follow(order, now)
+            if isinstance(order, Vouch):
+                self._vouching.begin(order, now)
+            else:
+                self._follow(order, now)
         return bool(data)
 
     def _follow(self, order: Message, now: float) -> None:
@@ -149,6 +167,7 @@ class Answering:
                 self._tell(self._tally.take(at))
             case Hush(silent):
                 self._hushed = silent
+                self._judge(now)  # before the next order, which may be to announce
             case Places(places):
                 self._use({place.number: place for place in places}, now)
             case Table():
@@ -180,10 +199,10 @@ class Answering:
                 self._answer(index, now)
 
     def _answer(self, index: int, now: float) -> None:
-        """Brings what the interface answers for up to date."""
+        """Brings what the interface answers for up to date: nothing without a carrier, and all anew when it is back."""
         link, table = self._links.get(index), self._tables.get(index)
         if link is not None and table is not None:
-            link.answer_for(table if self._speaks else None, now)
+            link.answer_for(table if self._speaks and link.place.running else None, now)
 
     def _use(self, places: dict[int, Place], now: float) -> None:
         for index in self._places.keys() - places.keys():
@@ -192,6 +211,7 @@ class Answering:
         for index, link in list(self._links.items()):
             if link.serves(places[index]):
                 link.follow(places[index], now)
+                self._answer(index, now)
             else:
                 self._close(index)
         self._tables = {index: table for index, table in self._tables.items() if index in places}

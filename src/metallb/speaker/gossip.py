@@ -24,6 +24,7 @@ from metallb.api.net import Address
 from metallb.protocols.heartbeat import packet as beats
 from metallb.protocols.heartbeat import watch as w
 from metallb.protocols.heartbeat.errors import DecodeError as NoBeatError
+from metallb.protocols.heartbeat.packet import Beat
 from metallb.protocols.heartbeat.watch import Watch
 from metallb.protocols.swim import membership as m
 from metallb.protocols.swim import packet
@@ -33,6 +34,7 @@ from metallb.protocols.swim.keyring import NONCE_SIZE, OVERHEAD
 from metallb.protocols.swim.membership import Membership
 from metallb.protocols.swim.roster import Conflict, Endpoint, Gone, Joined
 from metallb.protocols.swim.settings import Settings
+from metallb.speaker.orders import Vouch
 from metallb.speaker.reunion import Reunion
 from metallb.speaker.streams import Streams
 from metallb.telemetry import logs
@@ -66,6 +68,8 @@ class Outlets:
         doubted: others did not hear us for a while: they may have taken over our addresses.
         reunited: after a standstill or a cut: all others were heard again, or are known not to be there.
         cut_off: we hear others again that we had lost, and they were more than we are: `rejoin` has to follow.
+        lend: is given the socket for `vouch`; None, when it is not to be used any more.
+        vouch: sends signs of life, also while we have no time; None: we send them ourselves, while we have.
         look: asked before a datagram is taken in; true: the process stood still, it is an old one.
     """
 
@@ -73,6 +77,8 @@ class Outlets:
     doubted: Call = lambda: None
     reunited: Call = lambda: None
     cut_off: Call = lambda: None
+    lend: Callable[[socket.socket | None], None] = lambda _socket: None
+    vouch: Callable[[Vouch], None] | None = None
     look: Callable[[], bool] = lambda: False
 
 
@@ -109,6 +115,7 @@ class Gossip(asyncio.DatagramProtocol):
         self._watch = Watch(name, secrets.randbits(64))
         self._beats: Driver[w.Input, w.Output] | None = None
         self._beat_framing = replace(framing, compress=False)
+        self._beat_datagrams: dict[Beat, bytes] = {}
         self._socket: socket.socket | None = None
         self._transport: asyncio.DatagramTransport | None = None
         self._streams = Streams(
@@ -156,6 +163,7 @@ class Gossip(asyncio.DatagramProtocol):
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
             self._socket.bind((host, port))
+            self._outlets.lend(self._socket)
             self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=self._socket)
         except OSError:
             self.close()
@@ -190,6 +198,7 @@ class Gossip(asyncio.DatagramProtocol):
         for driver in (self._driver, self._beats):
             if driver is not None:
                 driver.close()
+        self._outlets.lend(None)
         if self._transport is not None:
             self._transport.close()
         elif self._socket is not None:
@@ -348,12 +357,10 @@ class Gossip(asyncio.DatagramProtocol):
 
     def _perform_beat(self, output: w.Output) -> None:
         match output:
-            case w.Send(to, beat):
-                message = packet.encode(packet.User(beat.encode()))
-                data = self._beat_framing.datagram(message, os.urandom(NONCE_SIZE), checksum=True)
+            case w.Send(to):
                 endpoint = self._endpoint_of(to)
                 if endpoint is not None:
-                    self._send(endpoint, data)
+                    self._send_beat(endpoint, output)
             case w.Silence(names):
                 _log.info("speakers that are not heard", nodes=sorted(names))
                 self._live_changed()
@@ -364,6 +371,27 @@ class Gossip(asyncio.DatagramProtocol):
                 if not self._reunion.is_open and len(self.live) <= len(self._lost()):
                     self._outlets.cut_off()
                 self._join([name])
+
+    def _send_beat(self, to: Endpoint, send: w.Send) -> None:
+        if self._outlets.vouch is None:
+            self._send(to, self._sealed(send.beat))
+            return
+        later = tuple(
+            (number * w.INTERVAL_S + w.LATER_S, self._sealed(beat)) for number, beat in enumerate(send.later, start=1)
+        )
+        address = str(Address.unpack(to.address))
+        self._outlets.vouch(Vouch(address, to.port, self._sealed(send.beat), later))
+
+    def _sealed(self, beat: Beat) -> bytes:
+        """As it goes into a datagram: made once for all that get it."""
+        data = self._beat_datagrams.get(beat)
+        if data is None:
+            message = packet.encode(packet.User(beat.encode()))
+            data = self._beat_framing.datagram(message, os.urandom(NONCE_SIZE), checksum=True)
+            self._beat_datagrams[beat] = data
+            while len(self._beat_datagrams) > 1 + w.AHEAD:
+                del self._beat_datagrams[next(iter(self._beat_datagrams))]
+        return data
 
     def _endpoint_of(self, name: str) -> Endpoint | None:
         """Where a member is, or where the API says that it should be."""

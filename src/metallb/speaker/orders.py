@@ -45,7 +45,8 @@ class Places(NamedTuple):
 class Table(NamedTuple):
     """Order: from now on the interface of this number answers for exactly these addresses.
 
-    With the filters for its sockets, as `transports.filters` makes them: packed programs, the best first.
+    With the filters for its sockets, as `transports.filters` makes them: packed programs, the best first. Those of
+    `unproven_four` and `unproven_six` it probes for first, unless it answers for them already.
     """
 
     number: int
@@ -53,6 +54,8 @@ class Table(NamedTuple):
     six: frozenset[int]
     arp_filters: tuple[bytes, ...]
     ndp_filters: tuple[bytes, ...]
+    unproven_four: frozenset[int] = frozenset()
+    unproven_six: frozenset[int] = frozenset()
 
 
 class Again(NamedTuple):
@@ -78,6 +81,19 @@ class Alive(NamedTuple):
     at: float
 
 
+class Vouch(NamedTuple):
+    """Order: send this host a sign of life at once; and each of the later ones so many seconds from now.
+
+    A further order for the same host with later ones takes the place of what is left. The socket comes beside the
+    stream, as a file descriptor; before it has come nothing can be sent.
+    """
+
+    host: str
+    port: int
+    datagram: bytes
+    later: tuple[tuple[float, bytes], ...] = ()
+
+
 class Opened(NamedTuple):
     """Report: the interface of this name takes part."""
 
@@ -99,6 +115,15 @@ class Failed(NamedTuple):
     error: str
 
 
+class Probed(NamedTuple):
+    """Report: an unproven address is held on that interface by the host of this Ethernet address; empty: by nobody."""
+
+    interface: str
+    family: Family
+    address: int
+    mac: bytes
+
+
 class Heard(NamedTuple):
     """Report: the answer to `Alive(at)`, with all that was counted since the last one.
 
@@ -114,11 +139,11 @@ class Heard(NamedTuple):
     conflicts: tuple[tuple[str, Family, int, bytes, int], ...] = ()
 
 
-Order: TypeAlias = Places | Table | Again | Renew | Hush | Alive
-Report: TypeAlias = Opened | Closed | Failed | Heard
+Order: TypeAlias = Places | Table | Again | Renew | Hush | Alive | Vouch
+Report: TypeAlias = Opened | Closed | Failed | Probed | Heard
 Message: TypeAlias = Order | Report
 
-_KINDS: Final = (Places, Table, Again, Renew, Hush, Alive, Opened, Closed, Failed, Heard)
+_KINDS: Final = (Places, Table, Again, Renew, Hush, Alive, Vouch, Opened, Closed, Failed, Probed, Heard)
 _LENGTH_BYTES: Final = 4
 
 

@@ -59,6 +59,8 @@ class Outpost:
         self._process: subprocess.Popen[bytes] | None = None
         self._inbox = Inbox()
         self._outgoing = bytearray()
+        self._lent: socket.socket | None = None
+        self._to_lend = False
         self._timer: asyncio.TimerHandle | None = None
         self._started_at = float("-inf")
         self._heard_at = float("-inf")
@@ -84,6 +86,11 @@ class Outpost:
             return
         self._outgoing += encode(order)
         self._write()
+
+    def lend(self, sock: socket.socket | None) -> None:
+        """The process may send with this socket, too; None: with none that it does not have yet."""
+        self._lent = sock
+        self._to_lend = sock is not None
 
     def close(self) -> None:
         """Ends the process; nothing is answered from here on."""
@@ -126,6 +133,7 @@ class Outpost:
         ours.setblocking(False)
         self._socket = ours
         self._inbox = Inbox()
+        self._to_lend = self._lent is not None
         asyncio.get_running_loop().add_reader(ours.fileno(), self._read, ours)
         for order in self._orders():
             self.send(order)
@@ -160,13 +168,20 @@ class Outpost:
                 self._heard_at = time.monotonic()
             self._hear(report)
 
+    def _put(self, sock: socket.socket) -> int:
+        if not self._to_lend or self._lent is None:
+            return sock.send(self._outgoing)
+        sent = socket.send_fds(sock, [self._outgoing], [self._lent.fileno()])
+        self._to_lend = False
+        return sent
+
     def _write(self) -> None:
         """Sends what the process takes now; the rest when it takes more."""
         sock = self._socket
         if sock is None:
             return
         try:
-            del self._outgoing[: sock.send(self._outgoing)]
+            del self._outgoing[: self._put(sock)]
         except (BlockingIOError, InterruptedError):
             pass
         except OSError:

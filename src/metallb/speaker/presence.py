@@ -61,6 +61,8 @@ class Presence:
             doubted=announcer.announce_again,
             reunited=self._reunited,
             cut_off=self._rejoin,
+            lend=announcer.lend,
+            vouch=announcer.vouch,
             look=self._standstill.look,
         )
         self._gossip = gossip_of(settings, outlets)

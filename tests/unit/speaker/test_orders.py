@@ -30,6 +30,13 @@ messages: st.SearchStrategy[o.Message] = st.one_of(
     st.builds(o.Renew, family, st.integers(0, (1 << 128) - 1)),
     st.builds(o.Hush, st.booleans()),
     st.builds(o.Alive, st.floats(allow_nan=False)),
+    st.builds(
+        o.Vouch,
+        st.text(),
+        st.integers(0, 65535),
+        st.binary(),
+        st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=9)), max_size=4).map(tuple),
+    ),
     st.builds(o.Opened, st.text(), st.booleans(), st.booleans()),
     st.builds(o.Closed, st.text()),
     st.builds(o.Failed, st.text(), st.text()),

@@ -6,13 +6,17 @@ member that two watchers doubt (one, where only one can be heard) is silent: who
 that hears of doubts about itself answers everybody, and the doubt is gone.
 
 Nobody is blamed for what we slept through: time in which this process stood still is not counted as others' silence.
+
+Whoever drives the machine may be busy for a while. So each regular sign of life comes with the next ones, to be sent by
+whoever is not (`Send.later`). Sequence numbers follow the machine's clock, in tenths of a millisecond: what it says
+itself meanwhile takes its place among them. After some days they begin anew, in a session of their own.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from metallb.protocols.heartbeat.packet import Beat
@@ -29,8 +33,17 @@ LATE_S: Final = 0.05
 DOUBT_LASTS_S: Final = 0.35
 """A doubt that its watcher does not repeat is over."""
 
+AHEAD: Final = 4
+"""How many signs of life are made in advance."""
+
+LATER_S: Final = 0.03
+"""How long the machine's own sign of life is waited for, before the one made in advance takes its place."""
+
 WATCHERS: Final = 3
 QUORUM: Final = 2
+_PER_S: Final = 10_000
+_SEQUENCE_MAX: Final = 1 << 31
+_SESSION_MAX: Final = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +76,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """A sign of life for a member."""
+    """A sign of life for a member.
+
+    `later`: what follows it every `INTERVAL_S`, `LATER_S` late, as long as there is no other `Send` with a `later` for
+    this member. Equal for all that are sent at a time.
+    """
 
     to: str
     beat: Beat
+    later: tuple[Beat, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +141,11 @@ class Watch:
     _expected: float | None = None
     _lost: frozenset[str] = frozenset()
     _leaving: bool = False
+    _session_began: float | None = None
 
     def feed(self, event: Input, now: float) -> list[Output]:
         """Members changed, a sign of life came, or we want something said."""
-        self._forgive_own_sleep(now)
+        self._begin(now)
         match event:
             case Members(names, lost):
                 self._lost = lost - names - {self.me}
@@ -136,7 +155,7 @@ class Watch:
                 output = self._hear(beat, now)
             case Leave():
                 self._leaving = True
-                output = [*self._beat(self._peers)]
+                output = [*self._beat_on(self._peers)]
             case Call():
                 output = [*self._beat(self._peers, call=True), *self._beat(tuple(self._lost))]
         self._expected = self.deadline()
@@ -144,7 +163,7 @@ class Watch:
 
     def tick(self, now: float) -> list[Output]:
         """Sends what is due, and judges who is not heard."""
-        self._forgive_own_sleep(now)
+        self._begin(now)
         output: list[Output] = [*self._call(now)]
         for peer in self._peers.values():
             if now >= peer.told + DOUBT_LASTS_S:
@@ -155,7 +174,7 @@ class Watch:
         if (self._peers or self._lost) and (news or now >= self._next_beat):
             self._next_beat = now + INTERVAL_S
             all_need_it = doubts or news or self._leaving
-            output += self._beat(self._peers if all_need_it else self._watchers.get(self.me, ()))
+            output += self._beat_on(self._peers if all_need_it else self._watchers.get(self.me, ()))
             output += self._beat(tuple(self._lost))
         output += self._judge(now)
         self._expected = self.deadline()
@@ -202,7 +221,7 @@ class Watch:
         if beat.name in self._doubts:
             output += self._beat((beat.name,))  # the last one with the doubt: it has to know that others took over
             self._doubts -= {beat.name}
-            output += self._beat(self._peers)
+            output += self._beat_on(self._peers)
         elif self.me in beat.doubts:
             output += self._beat(self._peers)
         elif beat.call:
@@ -225,9 +244,27 @@ class Watch:
         beat = Beat(self.me, self.session, self._sequence, self._doubts, call, self._leaving)
         return [Send(name, beat) for name in to]
 
+    def _beat_on(self, to: Mapping[str, _Peer] | tuple[str, ...]) -> list[Send]:
+        """A sign of life, and those that follow it if we are busy."""
+        sends = self._beat(to)
+        if not sends:
+            return []
+        beat = sends[0].beat
+        step = int(INTERVAL_S * _PER_S)
+        later = tuple(replace(beat, sequence=beat.sequence + step * number) for number in range(1, 1 + AHEAD))
+        return [replace(each, later=later) for each in sends]
+
     def _is_unheard(self, name: str, now: float, limit_s: float) -> bool:
         heard = self._peers[name].heard
         return heard is not None and now >= heard + limit_s
+
+    def _begin(self, now: float) -> None:
+        if self._session_began is None:
+            self._session_began = now
+        self._sequence = max(self._sequence, int((now - self._session_began) * _PER_S))
+        if self._sequence > _SEQUENCE_MAX:
+            self.session, self._session_began, self._sequence = (self.session + 1) & _SESSION_MAX, now, 0
+        self._forgive_own_sleep(now)
 
     def _forgive_own_sleep(self, now: float) -> None:
         """Whoever could not be heard because we stood still gets that time on top."""
