@@ -114,9 +114,11 @@ def _annotations(console: dict[str, Any], release: Release, deployments: list[Ob
 def _for_olm(deployment: Object) -> Object:
     """A Deployment that takes its webhooks' certificate from OLM, and its user from image or namespace.
 
-    OpenShift gives each namespace a range of users, and refuses pods that name one beyond it.
+    OpenShift gives each namespace a range of users, and refuses pods that name one beyond it. OLM's Service for webhooks
+    selects what the Deployment selects: by all labels, since other operators in the namespace have the first one, too.
     """
     made = copy.deepcopy(deployment)
+    made["spec"]["selector"]["matchLabels"] = copy.deepcopy(made["spec"]["template"]["metadata"]["labels"])
     security = made["spec"]["template"]["spec"].get("securityContext", {})
     for name in _USERS:
         security.pop(name, None)

@@ -78,7 +78,7 @@ class Walk:
             cluster.load_balancer("there", "apart", externalTrafficPolicy="Local"),
         )
         (address,) = await cluster.until(lambda: cluster.addresses("anywhere"), "an address")
-        await cluster.until(lambda: cluster.fetch(address), "an answer through a worker", 60.0)
+        await cluster.until(lambda: cluster.fetch(address), "an answer through a worker", 90.0)
         assert await cluster.announcer(address) in WORKERS
         (local,) = await cluster.until(lambda: cluster.addresses("there"), "an address")
         assert await cluster.announcer(local) == ""
@@ -87,7 +87,7 @@ class Walk:
     async def _the_others_announce_again(self) -> None:
         cluster = self.cluster
         (local,) = await cluster.addresses("there")
-        answer = await cluster.until(lambda: cluster.fetch(local), "an answer of the node with the pod", 60.0)
+        answer = await cluster.until(lambda: cluster.fetch(local), "an answer of the node with the pod", 90.0)
         assert answer["node"] == await cluster.announcer(local) == "control-1"
         await cluster.kubectl("delete", "service", "there", "anywhere")
         await cluster.kubectl("delete", "deployment", "apart")
@@ -115,7 +115,7 @@ class Walk:
             message = (await self._condition("Progressing")).get("message", "")
             return all(each in message for each in ("Pods speaker-", "can't be scheduled", "pod affinity rules"))
 
-        await self.cluster.until(told, "the scheduler's words in the status", 60.0)
+        await self.cluster.until(told, "the scheduler's words in the status", 90.0)
         table = await self.administrator.kubectl(
             *("get", "pod", "-o=custom-columns=NODE:.spec.nodeName,NAME:.metadata.name", "-n", self.namespace)
         )
@@ -130,11 +130,11 @@ class Walk:
         await cluster.apply(cluster.web("web"))
         addresses = await cluster.addresses("shop")
         for address in addresses:
-            await cluster.until(lambda address=address: cluster.fetch(address), "an answer", 60.0)
+            await cluster.until(lambda address=address: cluster.fetch(address), "an answer", 90.0)
         address, node = await self._announced_by_a_worker()
         cluster.lab.cut(node)
         try:
-            await cluster.until(lambda: cluster.fetch(address), "an answer of another node", 60.0)
+            await cluster.until(lambda: cluster.fetch(address), "an answer of another node", 90.0)
             assert await cluster.announcer(address) not in {"", node}
         finally:
             cluster.lab.restore(node)

@@ -21,7 +21,7 @@ from kubelab.pytest_plugin import Ledger
 
 ROOT = Path(__file__).resolve().parents[3]
 VECTORS = ROOT / "lab" / "tests" / "vectors" / "olm"
-WAIT_S = 60.0
+WAIT_S = 100.0
 NEXT = "9.9.9"
 Object = dict[str, Any]
 

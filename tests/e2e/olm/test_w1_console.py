@@ -11,7 +11,12 @@ from tests.walkthrough.steps import SECTIONS, Walk
 
 from kubelab.lab import Lab
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("w1")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("w1"),
+    pytest.mark.timeout(300),
+]
 
 MARKET = "openshift-marketplace"
 SPACE = "openshift-operators"

@@ -11,7 +11,12 @@ from tests.walkthrough.steps import SECTIONS, Walk
 
 from kubelab.lab import Lab
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("w2")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("w2"),
+    pytest.mark.timeout(300),
+]
 
 SPACE = "metallb-system"
 Object = dict[str, Any]

@@ -87,13 +87,18 @@ def test_each_webhook_of_the_manifests_is_defined_once(csv: Object, source: Sour
     assert {each["targetPort"] for each in defined.values()} == {9443}
 
 
-def test_deployments_are_those_of_the_manifests_but_for_users_and_certificates(csv: Object, source: Source) -> None:
-    """OLM makes certificates; OpenShift refuses users and groups that are not of the namespace's range."""
+def test_deployments_are_those_of_the_manifests_but_for_what_olm_asks_for(csv: Object, source: Source) -> None:
+    """OLM makes certificates, and Services by the Deployment's selector, which must select nobody else's pods.
+
+    OpenShift refuses users and groups that are not of the namespace's range.
+    """
     made = {each["name"]: each for each in csv["spec"]["install"]["spec"]["deployments"]}
     for deployment in source.of("Deployment"):
         expected = copy.deepcopy(deployment["spec"])
         expected["template"]["spec"]["containers"][0]["args"].append("--disable-cert-rotation=true")
         expected["template"]["spec"]["securityContext"] = {"runAsNonRoot": True}
+        expected["selector"] = {"matchLabels": expected["template"]["metadata"]["labels"]}
+        assert {"app.kubernetes.io/name", "component"} & expected["selector"]["matchLabels"].keys()
         assert made.pop(deployment["metadata"]["name"])["spec"] == expected
     assert not made
 
