@@ -114,8 +114,8 @@ def _annotations(console: dict[str, Any], release: Release, deployments: list[Ob
 def _for_olm(deployment: Object) -> Object:
     """A Deployment that takes its webhooks' certificate from OLM, and its user from image or namespace.
 
-    OpenShift gives each namespace a range of users, and refuses pods that name one beyond it. OLM's Service for webhooks
-    selects what the Deployment selects: by all labels, since other operators in the namespace have the first one, too.
+    OpenShift gives each namespace a range of users, and refuses pods that name one beyond it. OLM's Service for
+    webhooks selects what the Deployment selects: by all labels, since operators of others have the first one, too.
     """
     made = copy.deepcopy(deployment)
     made["spec"]["selector"]["matchLabels"] = copy.deepcopy(made["spec"]["template"]["metadata"]["labels"])
