@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
-from metallb.api.net import Address
+from metallb.advertisement.election import elect
+from metallb.api.net import Address, NodeName
+from metallb.protocols.arp.packet import decode as decode_arp
 from metallb.protocols.swim import membership as m
 from metallb.protocols.swim import packet
 from metallb.protocols.swim.framing import Framing
@@ -143,3 +145,43 @@ def test_a_good_bye_is_heard_at_once(node: str) -> None:
     replay.run()
     (at,) = [moment for moment, event in replay.story if isinstance(event, Gone)]
     assert at - replay.went < 1
+
+
+VIP = Address.parse("198.51.100.200")
+
+
+def recorded_owners(recording: str) -> list[tuple[float, str]]:
+    """Who announced the address from when on, by the frames of upstream's speakers, once all three knew each other."""
+    rows = [json.loads(line) for line in (FOLDER / "announcements.jsonl").read_text().splitlines()]
+    frames = [(row["t"], decode_arp(bytes.fromhex(row["arp"]))) for row in rows if row["recording"] == recording]
+    numbers = {Address.parse(text).value: node for node, text in NODES.items()}
+    nodes = {frame.sender_mac: numbers[frame.sender_ip] for _, frame in frames if frame.sender_ip in numbers}
+    told = [(moment, nodes[frame.sender_mac]) for moment, frame in frames if frame.sender_ip == VIP.value]
+    owners = [each for before, each in itertools.pairwise([(0.0, ""), *told]) if before[1] != each[1]]
+    return owners[owners.index(next(each for each in owners if each[1] == "bn0")) :]
+
+
+def elected_owners(replay: Replay) -> list[tuple[float, str]]:
+    """Who is elected from when on, by what the member in the place of a survivor hears."""
+    present: set[str] = set()
+    owners: list[tuple[float, str]] = []
+    met = False
+    for moment, event in replay.story:
+        present = present | {event.name} if isinstance(event, Joined) else present - {event.name}
+        met = met or present == set(NODES)
+        owner = elect(map(NodeName, present), VIP, {})
+        if met and owner is not None and (not owners or owners[-1][1] != owner):
+            owners.append((moment, owner))
+    return owners
+
+
+@pytest.mark.parametrize("node", ["bn1", "bn2"])
+@pytest.mark.parametrize("recording", ["death", "graceful"])
+def test_speakers_of_both_kinds_take_the_same_node_for_the_owner(recording: str, node: str) -> None:
+    """A mixed cluster: two of upstream's speakers announce what they do, and ours among them elects the same."""
+    replay = Replay(recording, node)
+    replay.run()
+    recorded, elected = recorded_owners(recording), elected_owners(replay)
+    assert [owner for _, owner in elected] == [owner for _, owner in recorded] == ["bn0", "bn1", "bn0"]
+    for (ours, _), (theirs, _) in zip(elected, recorded, strict=True):
+        assert abs(ours - theirs) < 2.5, "chance decides when a death is noticed"
