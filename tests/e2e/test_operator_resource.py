@@ -15,6 +15,9 @@ METALLB = {
     "kind": "MetalLB",
     "metadata": {"name": "metallb", "namespace": NAMESPACE},
 }
+SETTINGS = "metallb-tls-config"
+"""Belongs to the webhook server, which is there without a resource."""
+
 SECONDS = {"key": "k", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 30}
 
 
@@ -69,7 +72,7 @@ async def test_what_has_no_effect_is_warned_of(cluster: Any) -> None:
 
 
 async def test_with_the_resource_goes_all_that_it_stood_for(cluster: Any) -> None:
-    selector = ("-l", "app.kubernetes.io/managed-by=metallb-operator")
+    selector = ("-l", "app.kubernetes.io/managed-by=metallb-operator", "--field-selector=metadata.name!=" + SETTINGS)
     kinds = "daemonsets,deployments,configmaps,networkpolicies,pods,services"
     made = {each["metadata"]["uid"] for each in await cluster.items(kinds, NAMESPACE, *selector)}
     assert made
