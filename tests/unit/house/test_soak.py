@@ -58,10 +58,12 @@ class TestFailover:
         ]
 
 
-def test_members_tell_the_same_story_each_time_and_no_problem() -> None:
-    story = members.tell(3, size=6)
+def test_members_tell_the_same_story_each_time_and_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members, "KILLED", 1)
+    monkeypatch.setattr(members, "STILL", 1)
+    story = members.tell(3, size=8)
     assert story.problems == []
-    assert story == members.tell(3, size=6)
+    assert story == members.tell(3, size=8)
 
 
 def test_a_healthy_member_that_is_taken_for_dead_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
