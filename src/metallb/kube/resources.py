@@ -86,6 +86,10 @@ PROMETHEUS_RULES: Final = Resource("monitoring.coreos.com", "v1", "prometheusrul
 SECURITY_CONTEXT_CONSTRAINTS: Final = Resource(
     "security.openshift.io", "v1", "securitycontextconstraints", "SecurityContextConstraints", namespaced=False
 )
+CLUSTER_OPERATORS: Final = Resource(
+    "config.openshift.io", "v1", "clusteroperators", "ClusterOperator", namespaced=False
+)
+NETWORKS: Final = Resource("operator.openshift.io", "v1", "networks", "Network", namespaced=False)
 API_SERVERS: Final = Resource("config.openshift.io", "v1", "apiservers", "APIServer", namespaced=False)
 
 METALLBS: Final = Resource(_METALLB, "v1beta1", "metallbs", "MetalLB")

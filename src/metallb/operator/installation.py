@@ -30,6 +30,7 @@ class Installation:
         network_policies: whether there are any.
         monitors: how Prometheus finds the metrics; empty: by itself.
         openshift: whether the cluster is OpenShift.
+        network_operator: on OpenShift, the oldest network operator that brings FRR-K8s; None: it is not asked for it.
         tls_cipher_suites: handed on as written; empty: not at all.
         tls_curve_preferences: the same.
         tls_min_version: the same.
@@ -52,6 +53,7 @@ class Installation:
     network_policies: bool = True
     monitors: Monitors = ""
     openshift: bool = False
+    network_operator: str | None = None
     tls_cipher_suites: str = ""
     tls_curve_preferences: str = ""
     tls_min_version: str = ""

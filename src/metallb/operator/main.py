@@ -288,6 +288,7 @@ def installation_of(settings: OperatorSettings, *, openshift: bool = False) -> I
         network_policies=not settings.disable_network_policies,
         monitors="pod" if settings.deploy_pod_monitors else monitors,
         openshift=openshift,
+        network_operator=settings.cno_min_frrk8s_version if openshift and settings.deploy_frrk8s_from_cno else None,
         tls_cipher_suites=settings.suites,
         tls_curve_preferences=settings.tls_curve_preferences,
         tls_min_version=settings.tls_min_version,

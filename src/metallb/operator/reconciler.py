@@ -20,7 +20,7 @@ from metallb.kube.objects import BARE, Bare, Key
 from metallb.kube.reconciler import Again, Done, Failed, Outcome, Reconciler
 from metallb.kube.resources import DAEMON_SETS, DEPLOYMENTS, Resource, resource_of
 from metallb.kube.store import Store
-from metallb.operator import backend, failover
+from metallb.operator import backend, cluster_network, failover
 from metallb.operator.conditions import (
     NAME,
     Available,
@@ -41,7 +41,7 @@ from metallb.operator.parts import Object
 from metallb.operator.pods import OperandPod, troubles
 from metallb.operator.refusals import CreationRefused, latest
 from metallb.operator.survey import look, survey
-from metallb.operator.validation import errors
+from metallb.operator.validation import EXTERNAL, errors
 from metallb.telemetry import logs
 
 MANAGED = "app.kubernetes.io/managed-by=metallb-operator"
@@ -149,6 +149,7 @@ class MetalLBOperator:
     _applied: dict[tuple[str, str], Applied] = field(default_factory=dict)
     _missing: frozenset[str] = frozenset()
     _inherited: list[Inherited] | None = None  # not looked at yet
+    _asked_network: bool = False
 
     def __post_init__(self) -> None:
         """Nothing is due yet."""
@@ -170,6 +171,10 @@ class MetalLBOperator:
             await self._say(resource, refusal)
             return Done()
         try:
+            waits = await self._wait_for_network(resource)
+            if waits is not None:
+                await self._say(resource, waits)
+                return Again(cluster_network.LOOK_AGAIN_S)
             await self._sync(resource)
         except SyncError as error:
             await self._say(resource, Degraded(FAILED, str(error)))
@@ -207,6 +212,15 @@ class MetalLBOperator:
         if broken:
             return Degraded(INVALID, "; ".join(map(str, broken)) + "; what runs goes on")
         return backend.refusal(resource.spec, self.deployable)
+
+    async def _wait_for_network(self, resource: MetalLB) -> State | None:
+        """What OpenShift's network operator has to come to first, where FRR-K8s is to be had of it."""
+        minimum = self.installation.network_operator
+        if minimum is None or backend.backend_of(resource.spec) != EXTERNAL or self._asked_network:
+            return None
+        waits = await cluster_network.ask(self.client, minimum)
+        self._asked_network = waits is None
+        return waits
 
     def _failover(self) -> tuple[str, ...]:
         every = (failover.found(kind.kind, store) for kind, store in self.stores.suspects.items())
