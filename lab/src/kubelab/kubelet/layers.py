@@ -37,7 +37,8 @@ class Layers:
         return [await asyncio.to_thread(self._unpacked, digest, file) for digest, file in reversed(image.layers)]
 
     def _unpacked(self, digest: str, archive: Path) -> Path:
-        folder = self._folder / digest.partition(":")[2]
+        # A part of the digest is enough to tell layers apart, and all of an image's have to fit into a mount's options.
+        folder = self._folder / digest.partition(":")[2][:24]
         self._folder.mkdir(parents=True, exist_ok=True)
         with folder.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
