@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,9 +30,11 @@ from metallb.speaker.orders import (
     Order,
     Place,
     Places,
+    Probed,
     Renew,
     Table,
     Vouch,
+    Yield,
 )
 from metallb.speaker.outpost import Outpost
 from metallb.telemetry import logs
@@ -59,7 +62,7 @@ class Observer(Protocol):
         """So many more frames of another host named an address that is announced or probed for as its own."""
 
     def held(self, interface: InterfaceName, address: Address, mac: Mac) -> bool:
-        """Another host has an address that is therefore not announced there; false: it may be announced all the same."""
+        """Another host has an address that is therefore not announced there; false: it is to be, all the same."""
 
     def free(self, interface: InterfaceName, address: Address) -> None:
         """Nobody has an address that was probed for: it is announced there since now."""
@@ -79,7 +82,9 @@ class Announcer:
     announced: dict[ServiceKey, Announce] = field(default_factory=dict)
     look: Callable[[], object] = lambda: None
     _hushed: bool = False
-    _unproven: set[Address] = field(default_factory=set)
+    _ends: bool = False
+    _unproven: dict[Address, set[InterfaceName]] = field(default_factory=dict)
+    _probed: dict[int, set[Address]] = field(default_factory=dict)
     _interfaces: dict[int, Interface] = field(default_factory=dict)
     _tables: dict[int, Table] = field(default_factory=dict)
     _outpost: Outpost = field(init=False)
@@ -106,7 +111,8 @@ class Announcer:
 
         What is `unproven` is announced only where no other host has it, from here on until that is known.
         """
-        self._unproven.update(unproven)
+        for address in unproven:
+            self._unproven.setdefault(address, set())
         if self.announced.get(service) == wanted:
             return False
         if wanted is None:
@@ -127,11 +133,19 @@ class Announcer:
 
     def announce_again(self) -> None:
         """Tells all neighbours once more: they may have been told otherwise."""
-        self._outpost.send(Again())
+        if not self._ends:
+            self._outpost.send(Again())
 
     def defend(self, address: Address) -> None:
         """Tells all neighbours once more where an address is, if it is announced: another host claimed it."""
-        self._outpost.send(Renew(address.family, address.value))
+        if not self._ends:
+            self._outpost.send(Renew(address.family, address.value))
+
+    def hand_over(self) -> None:
+        """Still answers for what is announced now, each address until another host announces it."""
+        self.flush()
+        self._ends = True
+        self._outpost.send(Yield())
 
     def lend(self, sock: socket.socket | None) -> None:
         """The process that answers may send signs of life with this socket."""
@@ -176,7 +190,7 @@ class Announcer:
         self.look()
 
     def _plan(self) -> None:
-        if self._due is None:
+        if self._due is None and not self._ends:
             loop = asyncio.get_running_loop()
             late = self._rested > loop.time()
             self._due = loop.call_at(self._rested, self.flush) if late else loop.call_soon(self.flush)
@@ -185,7 +199,8 @@ class Announcer:
         """All that a new process has to know."""
         yield Hush(self._hushed)
         yield self._places()
-        yield from self._tables.values()
+        for index, table in self._tables.items():
+            yield _placed(table, index, self._probed.get(index, set()))
 
     def _places(self) -> Places:
         return Places(
@@ -207,24 +222,31 @@ class Announcer:
         for announcement in self.announced.values():
             for name in announcement.interfaces or (None,):
                 addresses.setdefault(name, set()).update(announcement.addresses)
-        made: dict[tuple[frozenset[int], frozenset[int]], Table] = {}
         everywhere = addresses.get(None, set())
+        self._forget(everywhere.union(*addresses.values()))
+        made: dict[tuple[frozenset[int], frozenset[int]], Table] = {}
         for interface in self._answering():
             wanted = everywhere | addresses.get(interface.name, set())
-            four, six = _values(wanted, 4), _values(wanted, 6)
+            four, six, unproven = _values(wanted, 4), _values(wanted, 6), self._to_prove(interface, wanted)
             before = self._tables.get(interface.index)
-            if before is not None and (before.four, before.six) == (four, six) and not self._freed(before):
+            if (
+                before is not None
+                and (before.four, before.six) == (four, six)
+                and unproven == self._probed.get(interface.index, set())
+            ):
                 continue
+            self._probed[interface.index] = unproven
             if (four, six) not in made:
-                made[four, six] = _table(four, six, before, self._unproven)
-            yield made[four, six]._replace(number=interface.index)
+                made[four, six] = _table(four, six, before)
+            yield _placed(made[four, six], interface.index, unproven)
 
-    def _freed(self, table: Table) -> bool:
-        """Whether the process probes for something that may be announced all the same."""
-        unproven = self._unproven
-        return any(Address(4, each) not in unproven for each in table.unproven_four) or any(
-            Address(6, each) not in unproven for each in table.unproven_six
-        )
+    def _forget(self, announced: AbstractSet[Address]) -> None:
+        """What was free once and is announced no more is nobody's business; what was held stays to be proven."""
+        self._unproven = {each: free for each, free in self._unproven.items() if not free or each in announced}
+
+    def _to_prove(self, interface: Interface, addresses: AbstractSet[Address]) -> set[Address]:
+        """What is announced there only if no other host has it, and is not known to be free."""
+        return {each for each, free in self._unproven.items() if interface.name not in free and each in addresses}
 
     def _hear(self, report: Message) -> None:
         match report:
@@ -240,13 +262,15 @@ class Announcer:
                 _log.warn("interface can't be used yet, trying again", interface=name, error=error)
 
     def _learn(self, interface: InterfaceName, address: Address, mac: Mac) -> None:
-        """Who has an address that was probed for. One that is free somewhere may still be held elsewhere."""
+        """Who has an address that was probed for. One that is free on one interface may be held on another."""
         if not mac:
-            self._unproven.discard(address)
-            self._tables = {index: _without(table, address) for index, table in self._tables.items()}
+            self._unproven.get(address, set()).add(interface)
+            for each in self._interfaces.values():
+                if each.name == interface:
+                    self._probed.get(each.index, set()).discard(address)
             self.observer.free(interface, address)
         elif mac in {each.mac for each in self._interfaces.values()} or not self.observer.held(interface, address, mac):
-            self._unproven.discard(address)
+            self._unproven.pop(address, None)
             self._plan()
 
     def _observe(self, report: Heard) -> None:
@@ -259,12 +283,18 @@ class Announcer:
             observer.drop(interface, protocol, reason, amount)
         own = {each.mac for each in self._interfaces.values()}
         for interface, family, address, mac, amount in report.conflicts:
-            if mac not in own:
+            if mac not in own and not self._ends:
                 observer.conflict(InterfaceName(interface), Address(family, address), Mac(mac), amount)
 
 
 def _values(addresses: Iterable[Address], family: Family) -> frozenset[int]:
     return frozenset(each.value for each in addresses if each.family == family)
+
+
+def _placed(table: Table, index: int, unproven: AbstractSet[Address]) -> Table:
+    """The table for an interface, which probes for some of the addresses."""
+    four, six = _values(unproven, 4), _values(unproven, 6)
+    return table._replace(number=index, unproven_four=four, unproven_six=six)
 
 
 def _table(four: frozenset[int], six: frozenset[int], before: Table | None) -> Table:

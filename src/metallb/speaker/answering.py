@@ -42,6 +42,7 @@ from metallb.speaker.orders import (
     Renew,
     Table,
     Vouch,
+    Yield,
     clock,
     encode,
 )
@@ -96,6 +97,7 @@ class Answering:
         self._not_before = _NEVER
         self._speaks = False
         self._doubtful = True
+        self._yields = False
         self._outgoing = bytearray()
         self._vouching = Vouching()
         self._last = clock()
@@ -175,17 +177,22 @@ class Answering:
                 if order.number in self._links:
                     self._links[order.number].filter(order)
                 self._answer(order.number, now)
-            case Renew(family, address):
-                for link in self._links.values():
-                    link.renew(family, address, now)
-            case Again():
-                for link in self._links.values():
-                    link.announce_again(now)
+            case Yield():
+                self._yields = True
+            case Renew() | Again():
+                self._repeat(order, now)
+
+    def _repeat(self, order: Renew | Again, now: float) -> None:
+        for link in self._links.values():
+            if isinstance(order, Renew):
+                link.renew(order.family, order.address, now)
+            else:
+                link.announce_again(now)
 
     def _judge(self, now: float) -> None:
         """Whether to answer now, and whom to believe."""
         word = self._alive_at if self._alive_at >= self._not_before else _NEVER
-        speaks, doubtful = not self._hushed and now < word + LEASE_S, now >= word + DOUBT_S
+        speaks, doubtful = not self._hushed and now < word + LEASE_S, self._yields or now >= word + DOUBT_S
         if speaks == self._speaks and doubtful == self._doubtful:
             return
         for link in self._links.values():

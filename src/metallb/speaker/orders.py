@@ -81,6 +81,10 @@ class Alive(NamedTuple):
     at: float
 
 
+class Yield(NamedTuple):
+    """Order: the speaker ends. Go on, but whoever says that it has one of our addresses has it from then on."""
+
+
 class Vouch(NamedTuple):
     """Order: send this host a sign of life at once; and each of the later ones so many seconds from now.
 
@@ -139,11 +143,11 @@ class Heard(NamedTuple):
     conflicts: tuple[tuple[str, Family, int, bytes, int], ...] = ()
 
 
-Order: TypeAlias = Places | Table | Again | Renew | Hush | Alive | Vouch
+Order: TypeAlias = Places | Table | Again | Renew | Hush | Alive | Yield | Vouch
 Report: TypeAlias = Opened | Closed | Failed | Probed | Heard
 Message: TypeAlias = Order | Report
 
-_KINDS: Final = (Places, Table, Again, Renew, Hush, Alive, Vouch, Opened, Closed, Failed, Probed, Heard)
+_KINDS: Final = (Places, Table, Again, Renew, Hush, Alive, Yield, Vouch, Opened, Closed, Failed, Probed, Heard)
 _LENGTH_BYTES: Final = 4
 
 

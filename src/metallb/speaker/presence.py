@@ -28,10 +28,7 @@ SETTLE_S: Final = 0.25
 """Without gossip: how long after a speaker fell silent its addresses are taken over."""
 
 HANDOVER_S: Final = 1.0
-"""Without gossip: how long a speaker that is told to stop goes on answering, while the others take over."""
-
-OVERLAP_S: Final = 0.1
-"""With gossip: the same; the others take over as soon as they hear the good-bye."""
+"""How long a speaker that is told to stop goes on answering, at most: for each address, until another announces it."""
 
 _log = logs.logger(op="presence")
 
@@ -104,11 +101,12 @@ class Presence:
 
     async def hand_over(self) -> None:
         """Says good-bye, and still answers while the others take over."""
+        self._announcer.hand_over()
         if self._gossip is None:
             await asyncio.sleep(HANDOVER_S)  # they learn it from the API, which has marked our Pod as going
             return
         told = asyncio.create_task(self._gossip.leave())
-        await asyncio.sleep(OVERLAP_S)
+        await asyncio.sleep(HANDOVER_S)
         self._announcer.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(told, LEAVE_S)

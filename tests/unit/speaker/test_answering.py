@@ -28,6 +28,7 @@ from metallb.speaker.orders import (
     Places,
     Renew,
     Table,
+    Yield,
     encode,
 )
 from metallb.transports.filters import arp_filters, ndp_filters
@@ -107,7 +108,8 @@ class Wired:
         return any(each.destination == THEIRS and each.sender_ip == address for each in self.frames())
 
     def announced(self) -> set[int]:
-        return {each.sender_ip for each in self.frames() if each.destination == BROADCAST}
+        found = {each.sender_ip for each in self.frames() if each.destination == BROADCAST}
+        return found - {0}  # probes name no sender
 
     def heard(self) -> Heard:
         """All that was counted since."""
@@ -243,6 +245,24 @@ class TestDoubt:
             wire.tell(Alive(wire.now))
             assert wire.announced() == {OURS}
             assert wire.answers(), "the speaker says what holds"
+
+        run(body)
+
+
+class TestTheEnd:
+    def test_hands_each_address_over_to_whoever_announces_it(self, run: Run) -> None:
+        def body(wire: Wired) -> None:
+            wire.take_part(OURS, OTHER)
+            wire.live(1, word=True)
+            wire.tell(Yield())
+            assert wire.answers(), "nobody has it yet"
+            wire.claim()
+            assert not wire.answers()
+            assert wire.answers(OTHER), "only that one"
+            wire.tell(Renew(4, OURS), Alive(wire.now))
+            wire.live(0.5, word=True)
+            assert not wire.answers(), "for good"
+            assert OURS not in wire.announced()
 
         run(body)
 

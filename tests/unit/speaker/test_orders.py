@@ -27,6 +27,7 @@ messages: st.SearchStrategy[o.Message] = st.one_of(
     st.lists(places, max_size=4).map(lambda each: o.Places(tuple(each))),
     st.builds(o.Table, st.integers(1, 1 << 31), addresses, addresses, programs, programs),
     st.builds(o.Again),
+    st.builds(o.Yield),
     st.builds(o.Renew, family, st.integers(0, (1 << 128) - 1)),
     st.builds(o.Hush, st.booleans()),
     st.builds(o.Alive, st.floats(allow_nan=False)),
