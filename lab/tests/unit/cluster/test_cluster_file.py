@@ -97,6 +97,12 @@ def test_routers_are_read_and_written() -> None:
     assert parse(cluster.document(), "again") == cluster
 
 
+def test_folders_of_images_arrive() -> None:
+    cluster = parse_text("layouts: [/var/images/amd64]", "lab.yaml")
+    assert cluster.layouts == ("/var/images/amd64",)
+    assert parse(cluster.document(), "again") == cluster
+
+
 CONTROL = "{name: c, roles: [control-plane]}"
 
 REFUSED = {
@@ -108,6 +114,7 @@ REFUSED = {
         "unknown field; known here: clients, images, layouts, networks, nodes, pods, pools",
     ),
     "unknown field of a node": (f"nodes: [{CONTROL}, {{name: a, rolls: 1}}]", "nodes[1].rolls", "unknown field"),
+    "a relative path of images": ("layouts: [dist/images]", "layouts[0]", "must be the absolute path of a folder"),
     "nodes no list": ("nodes: 3", "nodes", "must be a list"),
     "a node no mapping": ("nodes: [worker]", "nodes[0]", "must be a mapping"),
     "no nodes": ("nodes: []", "nodes", "must have 1 to 90 entries"),
