@@ -12,9 +12,10 @@ from metallb.config.parsing import Problems
 
 DRAIN = "metallb.io/drain"
 QUOTA = "metallb.io/quota-per-namespace"
+PROBE = "metallb.io/probe"
 SPREAD = "metallb.io/spread"
 STICKY = "metallb.io/sticky-seconds"
-ANNOTATIONS = (DRAIN, QUOTA, SPREAD, STICKY)
+ANNOTATIONS = (DRAIN, PROBE, QUOTA, SPREAD, STICKY)
 MOST_ADDRESSES = 2**31 - 1
 LONGEST_S = 366 * 24 * 3600
 """A year: the longest that addresses are remembered."""
@@ -33,12 +34,14 @@ class Terms:
         sticky_s: seconds for which the addresses of a deleted Service are remembered for one of the same namespace and
             name; 0 means that they are not.
         spread: layer 2 spreads its addresses evenly over nodes.
+        probes: before layer 2 announces a new address it asks the network whether another host has it.
     """
 
     draining: bool = False
     quota: int | None = None
     sticky_s: int = 0
     spread: bool = False
+    probes: bool = True
 
 
 FREE = Terms()
@@ -57,13 +60,16 @@ def parse(annotations: Mapping[str, str], problems: Problems) -> Terms:
         quota=_parse_number(QUOTA, annotations.get(QUOTA), MOST_ADDRESSES, problems),
         sticky_s=_parse_number(STICKY, annotations.get(STICKY), LONGEST_S, problems) or 0,
         spread=_parse_flag(SPREAD, annotations.get(SPREAD), problems),
+        probes=_parse_flag(PROBE, annotations.get(PROBE), problems, absent=True),
     )
 
 
-def _parse_flag(name: str, text: str | None, problems: Problems) -> bool:
-    if text not in {None, "true", "false"}:
-        problems.add(_path(name), str(text), "must be 'true' or 'false'")
-    return text == "true"
+def _parse_flag(name: str, text: str | None, problems: Problems, *, absent: bool = False) -> bool:
+    if text in {"true", "false"}:
+        return text == "true"
+    if text is not None:
+        problems.add(_path(name), text, "must be 'true' or 'false'")
+    return absent
 
 
 def _parse_number(name: str, text: str | None, most: int, problems: Problems) -> int | None:

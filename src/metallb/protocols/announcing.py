@@ -22,7 +22,7 @@ BATCH = 64
 BATCH_INTERVAL_S = 0.005
 _NEVER = float("inf")
 
-Counter = Literal["requests_received", "responses_sent", "gratuitous_sent"]
+Counter = Literal["requests_received", "responses_sent", "gratuitous_sent", "probes_sent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,13 @@ class FrameReceived:
 class TableChanged:
     """From now on the interface answers for exactly these addresses.
 
-    `renewed` are those to announce again although they were in the table before.
+    `renewed` are those to announce again although they were in the table before; `unproven` those to answer for only
+    once it is known that no other host has them (`probing.py`). One that is answered for already stays so.
     """
 
     addresses: frozenset[int]
     renewed: frozenset[int] = frozenset()
+    unproven: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,21 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Another host, of this Ethernet address, has an unproven address, which is therefore not announced."""
+
+    address: int
+    mac: Mac
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """No other host has an unproven address (any more): it is announced from now on."""
+
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
 class JoinGroup:
     """Listen to a multicast address from now on."""
 
@@ -102,18 +119,22 @@ class LeaveGroup:
     group: int
 
 
-Effect: TypeAlias = Send | Count | Drop | Conflict | JoinGroup | LeaveGroup
+Effect: TypeAlias = Send | Count | Drop | Conflict | Held | Proven | JoinGroup | LeaveGroup
 
 
 @dataclass(slots=True)
 class Bursts:
     """When which address is announced next. `frames` makes the frames of one round of an address.
 
+    With the last round goes a probe, which `probe` makes: whoever has the address too and says nothing by itself
+    answers that. Not earlier, as a node that announced it before may need a moment to give way.
+
     A node that takes over thousands of addresses sends them in batches: more at once than a socket's send buffer and
     the receivers' queues take would be lost, round after round the same ones.
     """
 
     frames: Callable[[int], Iterable[bytes]]
+    probe: Callable[[int], bytes] | None = None
     _due: dict[int, tuple[float, int]] = field(default_factory=dict)
     _line: list[tuple[float, int]] = field(default_factory=list)
     _next_batch: float = float("-inf")
@@ -144,6 +165,8 @@ class Bursts:
             effects += [Send(frame, address, "gratuitous_sent") for frame in self.frames(address)]
             if rounds > 1:
                 self._schedule(address, now + ROUND_INTERVAL_S, rounds - 1)
+            elif self.probe is not None:
+                effects.append(Send(self.probe(address), address, "probes_sent"))
             sent += 1
             if sent == BATCH:
                 self._next_batch = now + BATCH_INTERVAL_S

@@ -48,6 +48,7 @@ class Outside:
         changed: called when other nodes count as living.
         defend: called with an address to announce again.
         later: calls back after so many seconds.
+        stranger: told of hosts that belong to no node that is known.
     """
 
     node_of: Callable[[Mac], NodeName | None]
@@ -56,6 +57,7 @@ class Outside:
     changed: Callable[[], None]
     defend: Callable[[Address], None]
     later: Callable[[float, Callable[[], None]], object]
+    stranger: Callable[[InterfaceName, Address, Mac], None] = lambda _interface, _address, _mac: None
 
 
 class Disputes:
@@ -98,7 +100,10 @@ class Disputes:
         if now - self._defended.get(address, _NEVER) >= DEFEND_S:
             self._defended[address] = now
             self._outside.defend(address)
-        if node is None or now - self._seen.get(node, _NEVER) < FRESH_S or node in self._outside.heard():
+        if node is None:
+            self._outside.stranger(interface, address, mac)
+            return
+        if now - self._seen.get(node, _NEVER) < FRESH_S or node in self._outside.heard():
             return
         self._seen[node] = now
         self._outside.later(SEEN_S, self.look)

@@ -15,10 +15,12 @@ from metallb.protocols.announcing import (
     Drop,
     Effect,
     FrameReceived,
+    Held,
     Input,
     InterfaceChanged,
     JoinGroup,
     LeaveGroup,
+    Proven,
     Send,
     TableChanged,
 )
@@ -26,7 +28,7 @@ from metallb.protocols.arp.responder import ArpResponder
 from metallb.protocols.ethernet import ETHERTYPE_ARP, ETHERTYPE_IPV6, Mac
 from metallb.protocols.machine import Machine
 from metallb.protocols.ndp.responder import NdpResponder
-from metallb.speaker.orders import Family, Place, Table
+from metallb.speaker.orders import Family, Place, Probed, Table
 from metallb.speaker.tally import Tally
 from metallb.transports.bpf import NOTHING
 from metallb.transports.packet import Groups, PacketSocket
@@ -56,16 +58,23 @@ class Responder:
         self._tally = tally
         self._groups = Groups(place.number)
         self._answered = _NOBODY
+        self._unproven = _NOBODY
+        self._proven: set[int] = set()
 
     def fileno(self) -> int:
         """For poll."""
         return self._socket.fileno()
 
-    def answer_for(self, addresses: frozenset[int], now: float) -> None:
-        """From now on it answers for exactly these."""
-        if addresses != self._answered:
-            self._answered = addresses
-            self._do(self._machine.feed(TableChanged(addresses), now), now)
+    def answer_for(self, addresses: frozenset[int], now: float, unproven: frozenset[int] = _NOBODY) -> None:
+        """From now on it answers for exactly these; those that are unproven are probed for first, once."""
+        unproven -= self._proven
+        if (addresses, unproven) != (self._answered, self._unproven):
+            self._answered, self._unproven = addresses, unproven
+            self._do(self._machine.feed(TableChanged(addresses, unproven=unproven), now), now)
+
+    def forget(self, addresses: frozenset[int]) -> None:
+        """Only what is among these stays proven."""
+        self._proven &= addresses
 
     def filter(self, programs: tuple[bytes, ...]) -> None:
         """From now on only what these pass is read."""
@@ -80,7 +89,7 @@ class Responder:
 
     def renew(self, address: int, now: float) -> None:
         """Announces an address once more, if it is announced."""
-        self._do(self._machine.feed(TableChanged(self._answered, frozenset({address})), now), now)
+        self._do(self._machine.feed(TableChanged(self._answered, frozenset({address}), self._unproven), now), now)
 
     def read(self, now: float) -> None:
         """Answers what has come, some of it if it is much."""
@@ -127,6 +136,12 @@ class Responder:
                     self._drop(reason)
                 case Conflict(address, mac):
                     self._disputed(address, mac, now)
+                case Held(address, mac):
+                    self._tally.probed.append(Probed(self._interface, self.family, address, mac))
+                case Proven(address):
+                    self._proven.add(address)
+                    self._unproven -= {address}
+                    self._tally.probed.append(Probed(self._interface, self.family, address, b""))
                 case JoinGroup(group):
                     self._join(group)
                 case LeaveGroup(group):
@@ -135,7 +150,7 @@ class Responder:
     def _disputed(self, address: int, mac: Mac, now: float) -> None:
         self._tally.conflicts[self._interface, self.family, address, mac] += 1
         if self.doubtful:
-            self.answer_for(self._answered - {address}, now)
+            self.answer_for(self._answered - {address}, now, self._unproven - {address})
 
     def _drop(self, reason: str) -> None:
         self._tally.dropped[self._interface, self.protocol, reason] += 1
@@ -181,9 +196,9 @@ class Link:
         return _needs(self.place) == _needs(place)
 
     def follow(self, place: Place, now: float) -> None:
-        """The interface is like this now: with another Ethernet address, or a carrier again, all is announced again."""
+        """The interface is like this now: with another Ethernet address all is announced again."""
         before, self.place = self.place, place
-        if before.mac != place.mac or (place.running and not before.running):
+        if before.mac != place.mac:
             self.announce_again(now)
 
     def announce_again(self, now: float) -> None:
@@ -201,6 +216,7 @@ class Link:
         """From now on only frames about these addresses are read."""
         for responder in self.responders:
             responder.filter(table.arp_filters if responder.protocol == "arp" else table.ndp_filters)
+            responder.forget(table.four if responder.protocol == "arp" else table.six)
 
     def answer_for(self, table: Table | None, now: float) -> None:
         """From now on the interface answers for exactly these, also those given up in doubt; None: for nothing."""
@@ -208,7 +224,12 @@ class Link:
             if table is None:
                 responder.answer_for(_NOBODY, now)
             else:
-                responder.answer_for(table.four if responder.protocol == "arp" else table.six, now)
+                wanted = (
+                    (table.four, table.unproven_four)
+                    if responder.protocol == "arp"
+                    else (table.six, table.unproven_six)
+                )
+                responder.answer_for(wanted[0], now, wanted[1])
 
     def tick(self, now: float) -> None:
         """Announces what is due."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Literal
 
 from metallb.advertisement.interfaces import Exclusion
 from metallb.advertisement.layer2 import Announce
 from metallb.advertisement.reasons import Reason
 from metallb.api.core import Service
-from metallb.api.net import NodeName, ServiceKey
+from metallb.api.net import Address, NodeName, ServiceKey
 from metallb.config.errors import ConfigError
 from metallb.config.state import describe, speaker_on
 from metallb.kube import daemon
@@ -21,12 +22,13 @@ from metallb.kube.configurationstate import ConfigurationReport, Place
 from metallb.kube.configurationstate import Outlets as ReportOutlets
 from metallb.kube.credentials import find
 from metallb.kube.events import Recorder, reference
+from metallb.kube.objects import Key
 from metallb.kube.observed import outcomes_of, requests_of
 from metallb.kube.reconciler import Failed, Outcome
 from metallb.kube.resources import SERVICES
 from metallb.kube.serving import HealthServer, MetricsServer
-from metallb.protocols.ethernet import Mac
-from metallb.speaker import exclusion
+from metallb.protocols.ethernet import Mac, format_mac
+from metallb.speaker import exclusion, strangers
 from metallb.speaker.announcer import Announcer
 from metallb.speaker.caches import Caches, keys_of, node_matters
 from metallb.speaker.disputes import Disputes, Outside
@@ -34,12 +36,17 @@ from metallb.speaker.l2status import L2Statuses, Mine
 from metallb.speaker.presence import Presence
 from metallb.speaker.reconciler import Outlets, ServiceSpeaker, Settings, Stores
 from metallb.speaker.settings import SpeakerSettings
+from metallb.speaker.strangers import Strangers
 from metallb.speaker.wire import Wire
 from metallb.telemetry import logs
 from metallb.telemetry import metrics as m
 from metallb.transports.rtnetlink import InterruptedDumpError, Netlink
 
 _log = logs.logger(op="startup")
+
+
+def _later(seconds: float, callback: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 def run(settings: SpeakerSettings) -> int:
@@ -101,6 +108,16 @@ class Speaker:
         self._reconciled = outcomes_of(metrics, "service")
         self._speaker: ServiceSpeaker | None = None
         self._presence = Presence(settings, self._caches, self._announcer)
+        self._strangers = Strangers(
+            settings.node_name,
+            strangers.Outlets(
+                node_of=self._node_of,
+                services=self._services_of,
+                event=self._event,
+                show=self._show_stranger,
+                later=_later,
+            ),
+        )
         self._disputes = Disputes(
             Outside(
                 node_of=self._node_of,
@@ -108,10 +125,12 @@ class Speaker:
                 ready=self._caches.live,
                 changed=self._review,
                 defend=self._announcer.defend,
-                later=lambda seconds, callback: asyncio.get_running_loop().call_later(seconds, callback),
+                later=_later,
+                stranger=self._strangers.seen,
             )
         )
         self._wire.disputed = self._disputes.disputed
+        self._wire.holds, self._wire.freed = self._strangers.held, self._strangers.free
         self._statuses = L2Statuses(
             client,
             Mine(settings.namespace, settings.node_name, lambda: self._caches.owner(settings.pod_name)),
@@ -233,6 +252,24 @@ class Speaker:
         message = f'announcing from node "{node}" with protocol "layer2"'
         self._recorder.event(reference(SERVICES, service.metadata), "Normal", "nodeAssigned", message)
 
+    def _services_of(self, address: Address) -> list[Service]:
+        """Those that have an address and that this node announces, or would."""
+        if self._speaker is None:
+            return []
+        keys = sorted(self._speaker.proven.holders(address) & self._announcer.announced.keys())
+        found = (self._caches.services.store.get(Key(*key)) for key in keys)
+        return [each for each in found if each is not None]
+
+    def _show_stranger(self, case: strangers.Case, there: bool) -> None:  # noqa: FBT001  # an outlet
+        labels = (case.interface, str(case.address), format_mac(case.mac), str(case.announced).lower())
+        if there:
+            self._metrics.set(m.LAYER2_STRANGERS, 1, *labels)
+        else:
+            self._metrics.remove(m.LAYER2_STRANGERS, *labels)
+
+    def _event(self, service: Service, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        self._recorder.event(reference(SERVICES, service.metadata), kind, reason, message)
+
     def _announced_now(self, key: ServiceKey) -> Announce | None:
         return self._announcer.announced.get(key)
 
@@ -240,6 +277,7 @@ class Speaker:
         self._statuses.review(key)
         for labels in self._shown.pop(key, []):
             self._metrics.remove(m.ANNOUNCED, *labels)
+            self._strangers.withdrawn(Address.parse(labels[-1]))
 
     def _unannounced(self, service: Service, reason: Reason) -> None:
         node = self._settings.node_name

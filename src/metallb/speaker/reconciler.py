@@ -21,13 +21,14 @@ from metallb.advertisement.reasons import (
     SharedWithSelectors,
 )
 from metallb.api.core import Endpoint, EndpointSlice, Node, Service
-from metallb.api.net import NodeName, ServiceKey
+from metallb.api.net import Address, NodeName, ServiceKey
 from metallb.config.model import Config
 from metallb.config.state import Evaluation, Reading, evaluate
 from metallb.kube.objects import Key
 from metallb.kube.reconciler import Again, Done, Outcome, Reconciler
 from metallb.kube.store import Store
 from metallb.speaker.announcer import Announcer
+from metallb.speaker.proven import Proven
 from metallb.speaker.spreading import Spreading
 from metallb.telemetry import logs
 
@@ -97,6 +98,7 @@ class ServiceSpeaker:
 
     Attributes:
         configured: set once there was a configuration.
+        proven: the addresses that the cluster has announced before.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class ServiceSpeaker:
     ) -> None:
         self.state = Announcements()
         self.configured = asyncio.Event()
+        self.proven = Proven()
         self.services: Reconciler[Key] = Reconciler("service", self._service, observe=outlets.observe)
         self.config: Reconciler[str] = Reconciler("config", self._config)
         self._settings = settings
@@ -150,6 +153,8 @@ class ServiceSpeaker:
         before, self.state.config = self.state.config, config
         _log.info("configuration loaded", event="configLoaded", pools=[pool.name for pool in config.pools])
         self._outlets.config_loaded()
+        if before is None:
+            self.proven.begin(self._stores.services.values())
         if before is None or before.pools != config.pools:
             self._spreading = self._spread(config)
             self.review_all()
@@ -235,7 +240,7 @@ class ServiceSpeaker:
 
     def _apply(self, key: ServiceKey, service: Service | None, decision: Decision) -> None:
         wanted = decision if isinstance(decision, Announce) else None
-        changed = self._announcer.announce(key, wanted)
+        changed = self._announcer.announce(key, wanted, self._unproven(key, service, decision))
         if isinstance(decision, Withhold):
             self._withhold(key, service, decision.reason, changed=changed)
             return
@@ -245,6 +250,12 @@ class ServiceSpeaker:
             ips = [str(address) for address in decision.addresses]
             _log.info("announced from here", event="serviceAnnounced", service=str(key), ips=ips)
             self._outlets.announced(service, decision)
+
+    def _unproven(self, key: ServiceKey, service: Service | None, decision: Decision) -> frozenset[Address]:
+        """The addresses to probe for before they are announced: new ones, of pools that don't do without."""
+        fresh = self.proven.judge(key, service, decision)
+        pool = self.state.config.pool_of(tuple(fresh)) if fresh and self.state.config is not None else None
+        return fresh if pool is not None and pool.terms.probes else frozenset()
 
     def _withhold(self, key: ServiceKey, service: Service | None, reason: Reason, *, changed: bool) -> None:
         fresh = self.state.withheld.get(key) != reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from metallb.protocols import announcing
-from metallb.speaker.orders import Family, Heard
+from metallb.speaker.orders import Family, Heard, Probed
 
 
 class Tally:
@@ -17,6 +17,7 @@ class Tally:
         self.passed: Counter[tuple[str, str]] = Counter()
         self.dropped: Counter[tuple[str, str, str]] = Counter()
         self.conflicts: Counter[tuple[str, Family, int, bytes]] = Counter()
+        self.probed: list[Probed] = []
 
     def take(self, at: float) -> Heard:
         """All since the last call; `at` is whose question is answered with it."""
@@ -29,4 +30,9 @@ class Tally:
         )
         for counted in (self.counts, self.passed, self.dropped, self.conflicts):
             counted.clear()
+        return report
+
+    def take_probed(self) -> list[Probed]:
+        """What was found out about unproven addresses since the last call."""
+        report, self.probed = self.probed, []
         return report

@@ -13,10 +13,13 @@ from metallb.telemetry import metrics as m
 Disputed: TypeAlias = Callable[[InterfaceName, Address, Mac], None]
 """Is told on which interface which address is named as its own by the host of this Ethernet address."""
 
+Holds: TypeAlias = Callable[[InterfaceName, Address, Mac], bool]
+
 _COUNTERS: Final[dict[Counter, m.Metric]] = {
     "requests_received": m.LAYER2_REQUESTS,
     "responses_sent": m.LAYER2_RESPONSES,
     "gratuitous_sent": m.LAYER2_GRATUITOUS,
+    "probes_sent": m.LAYER2_PROBES,
 }
 
 
@@ -26,11 +29,15 @@ class Wire:
     Attributes:
         disputed: is told of each conflict, a few times a second while it lasts. An address that moves from node to
             node is in conflict for a moment; what lasts longer is for the election to decide: the lower one gives way.
+        holds: asked whether that host, which has an address that was probed for, keeps it from being announced.
+        freed: is told where such an address is announced now.
     """
 
     def __init__(self, metrics: m.Metrics, disputed: Disputed = lambda _interface, _address, _mac: None) -> None:
         """Nothing is counted yet."""
         self.disputed = disputed
+        self.holds: Holds = lambda _interface, _address, _mac: True
+        self.freed: Callable[[InterfaceName, Address], None] = lambda _interface, _address: None
         self._metrics = metrics
 
     def count(self, counter: Counter, address: Address, amount: int) -> None:
@@ -49,3 +56,11 @@ class Wire:
         """So many more, and whoever decides hears of it."""
         self._metrics.add(m.LAYER2_CONFLICTS, interface, str(address), amount=amount)
         self.disputed(interface, address, mac)
+
+    def held(self, interface: InterfaceName, address: Address, mac: Mac) -> bool:
+        """Whether that keeps the address from being announced there."""
+        return self.holds(interface, address, mac)
+
+    def free(self, interface: InterfaceName, address: Address) -> None:
+        """It is announced there now."""
+        self.freed(interface, address)

@@ -89,6 +89,12 @@ LAYER2_GRATUITOUS: Final = Metric(
     "Number of gratuitous ARP and unsolicited neighbour advertisement frames sent.",
     ("ip",),
 )
+LAYER2_PROBES: Final = Metric(
+    "metallb_layer2_probes_sent_total",
+    "counter",
+    "Number of frames sent to find out whether another host has an address, before it is announced and after.",
+    ("ip",),
+)
 LAYER2_PASSED: Final = Metric(
     "metallb_layer2_frames_passed_total",
     "counter",
@@ -106,6 +112,12 @@ LAYER2_CONFLICTS: Final = Metric(
     "counter",
     "Number of frames in which another host named an address of this node as its own.",
     ("interface", "ip"),
+)
+LAYER2_STRANGERS: Final = Metric(
+    "metallb_layer2_address_held_by_stranger",
+    "gauge",
+    "1 while a host outside the cluster uses an address of a Service.",
+    ("interface", "ip", "mac", "announced"),
 )
 
 REQUESTS: Final = Metric(
@@ -139,8 +151,8 @@ CONTROLLER: Final = (
 """What the controller shows."""
 
 SPEAKER: Final = (
-    *(ANNOUNCED, LAYER2_REQUESTS, LAYER2_RESPONSES, LAYER2_GRATUITOUS),
-    *(LAYER2_PASSED, LAYER2_DROPPED, LAYER2_CONFLICTS),
+    *(ANNOUNCED, LAYER2_REQUESTS, LAYER2_RESPONSES, LAYER2_GRATUITOUS, LAYER2_PROBES),
+    *(LAYER2_PASSED, LAYER2_DROPPED, LAYER2_CONFLICTS, LAYER2_STRANGERS),
     *_CLIENT,
 )
 """What a speaker shows."""

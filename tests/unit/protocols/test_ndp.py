@@ -186,7 +186,10 @@ def test_a_new_address_is_announced_to_all_nodes_in_five_rounds() -> None:
     while (deadline := made.deadline()) is not None:
         sent += [e for e in made.tick(deadline) if isinstance(e, Send)]
     expected = NdpPacket(multicast_mac(ALL_NODES), MINE, ALL_NODES, ME, ADVERTISEMENT, OURS, OVERRIDE, MINE)
-    assert [decode(effect.frame) for effect in sent] == [expected] * ROUNDS
+    *announcements, probe = [decode(effect.frame) for effect in sent]
+    assert announcements == [expected] * ROUNDS
+    group = solicited_node(OURS)
+    assert probe == NdpPacket(multicast_mac(group), MINE, group, 0, SOLICITATION, OURS)
 
 
 def test_solicited_node_groups() -> None:

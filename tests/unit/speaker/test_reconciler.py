@@ -50,8 +50,10 @@ class FakeAnnouncer:
     interface_names: frozenset[InterfaceName] = frozenset({InterfaceName("eth0")})
     announced: dict[ServiceKey, Announce] = field(default_factory=dict)
     changes: int = 0
+    unproven: set[Address] = field(default_factory=set)
 
-    def announce(self, service: ServiceKey, wanted: Announce | None) -> bool:
+    def announce(self, service: ServiceKey, wanted: Announce | None, unproven: Iterable[Address] = frozenset()) -> bool:
+        self.unproven |= set(unproven)
         if self.announced.get(service) == wanted:
             return False
         self.changes += 1

@@ -19,12 +19,16 @@ from metallb.protocols.announcing import (
     FrameReceived,
     Input,
     InterfaceChanged,
+    Proven,
     Send,
     TableChanged,
 )
 from metallb.protocols.arp.errors import DecodeError
 from metallb.protocols.arp.packet import REPLY, REQUEST, ArpPacket, decode
 from metallb.protocols.ethernet import BROADCAST, Mac
+from metallb.protocols.probing import Probing, earliest
+
+_NOBODY = Mac(bytes(6))
 
 
 @dataclass(slots=True)
@@ -34,39 +38,57 @@ class ArpResponder:
     mac: Mac
     table: frozenset[int] = frozenset()
     _bursts: Bursts = field(init=False)
+    _probing: Probing = field(init=False)
 
     def __post_init__(self) -> None:
         """Nothing is announced yet."""
-        self._bursts = Bursts(self._round)
+        self._bursts = Bursts(self._round, self._probe)
+        self._probing = Probing(self._probe)
 
     def feed(self, event: Input, now: float) -> list[Effect]:
         """Takes a frame, a new table, or a new Ethernet address."""
         if isinstance(event, FrameReceived):
-            return self._answer(event.frame)
+            return self._answer(event.frame, now)
         if isinstance(event, InterfaceChanged):
             self.mac = event.mac
-            return self._bursts.start(sorted(self.table), now)
+            self._probing.restart(now)
+            return [*self._bursts.start(sorted(self.table), now), *self._prove(now)]
         return self._replace(event, now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Sends the rounds of announcements that fell due."""
-        return self._bursts.tick(now)
+        """Sends the probes and the rounds of announcements that fell due."""
+        return [*self._prove(now), *self._bursts.tick(now)]
 
     def deadline(self) -> float | None:
-        """When the next round is due."""
-        return self._bursts.deadline()
+        """When the next round or probe is due."""
+        return earliest(self._bursts.deadline(), self._probing.deadline())
 
     def _replace(self, event: TableChanged, now: float) -> list[Effect]:
-        before, self.table = self.table, event.addresses
-        return self._bursts.follow(before, event, now)
+        before, unproven = self.table, (event.unproven & event.addresses) - self.table
+        self.table = event.addresses - unproven
+        self._probing.follow(unproven, now)
+        burst = self._bursts.follow(before, TableChanged(self.table, event.renewed), now)
+        return [*burst, *self._prove(now)]
 
-    def _answer(self, frame: bytes) -> list[Effect]:
+    def _prove(self, now: float) -> list[Effect]:
+        """Probes; what nobody has is announced at once."""
+        effects = self._probing.tick(now)
+        proven = [each.address for each in effects if isinstance(each, Proven)]
+        if not proven:
+            return effects
+        self.table = self.table.union(proven)
+        return [*effects, *self._bursts.start(proven, now)]
+
+    def _answer(self, frame: bytes, now: float) -> list[Effect]:
         try:
             heard = decode(frame)
         except DecodeError as error:
             return [Drop(f"malformed-{error.code}")]
         if heard.sender_mac == self.mac:
             return [Drop("own")]
+        if heard.sender_ip in self._probing:
+            held = self._probing.heard(heard.sender_ip, heard.sender_mac, now)
+            return [Conflict(heard.sender_ip, heard.sender_mac), *held]
         if heard.sender_ip not in self.table:
             return self._reply(heard)
         conflict = Conflict(heard.sender_ip, heard.sender_mac)
@@ -105,3 +127,15 @@ class ArpResponder:
                 target_mac=BROADCAST,
                 target_ip=address,
             ).encode()
+
+    def _probe(self, address: int) -> bytes:
+        """A request that names no sender, so that nobody's cache changes by it (RFC 5227 2.1.1)."""
+        return ArpPacket(
+            destination=BROADCAST,
+            source=self.mac,
+            operation=REQUEST,
+            sender_mac=self.mac,
+            sender_ip=0,
+            target_mac=_NOBODY,
+            target_ip=address,
+        ).encode()

@@ -23,6 +23,7 @@ from metallb.protocols.announcing import (
     InterfaceChanged,
     JoinGroup,
     LeaveGroup,
+    Proven,
     Send,
     TableChanged,
 )
@@ -32,12 +33,14 @@ from metallb.protocols.ndp.packet import (
     ADVERTISEMENT,
     ALL_NODES,
     OVERRIDE,
+    SOLICITATION,
     SOLICITED,
     NdpPacket,
     decode,
     multicast_mac,
     solicited_node,
 )
+from metallb.protocols.probing import Probing, earliest
 
 
 @dataclass(slots=True)
@@ -51,37 +54,53 @@ class NdpResponder:
     link_local: int
     table: frozenset[int] = frozenset()
     _bursts: Bursts = field(init=False)
+    _probing: Probing = field(init=False)
     _users: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         """Nothing is announced yet."""
-        self._bursts = Bursts(self._round)
+        self._bursts = Bursts(self._round, self._probe)
+        self._probing = Probing(self._probe)
 
     def feed(self, event: Input, now: float) -> list[Effect]:
         """Takes a frame, a new table, or a new Ethernet address."""
         if isinstance(event, FrameReceived):
-            return self._answer(event.frame)
+            return self._answer(event.frame, now)
         if isinstance(event, InterfaceChanged):
             self.mac = event.mac
-            return self._bursts.start(sorted(self.table), now)
+            self._probing.restart(now)
+            return [*self._bursts.start(sorted(self.table), now), *self._prove(now)]
         return self._replace(event, now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Sends the rounds of announcements that fell due."""
-        return self._bursts.tick(now)
+        """Sends the probes and the rounds of announcements that fell due."""
+        return [*self._prove(now), *self._bursts.tick(now)]
 
     def deadline(self) -> float | None:
-        """When the next round is due."""
-        return self._bursts.deadline()
+        """When the next round or probe is due."""
+        return earliest(self._bursts.deadline(), self._probing.deadline())
 
     def _replace(self, event: TableChanged, now: float) -> list[Effect]:
-        before, self.table = self.table, event.addresses
-        return [*self._regroup(before), *self._bursts.follow(before, event, now)]
+        before, unproven = self.table, (event.unproven & event.addresses) - self.table
+        listened = before.union(self._probing.addresses)
+        self.table = event.addresses - unproven
+        self._probing.follow(unproven, now)
+        burst = self._bursts.follow(before, TableChanged(self.table, event.renewed), now)
+        return [*self._regroup(listened, event.addresses), *burst, *self._prove(now)]
 
-    def _regroup(self, before: frozenset[int]) -> list[Effect]:
-        """Leaves groups that no address needs any more, joins those that one needs now."""
-        changes = Counter(map(solicited_node, self.table - before))
-        changes.subtract(map(solicited_node, before - self.table))
+    def _prove(self, now: float) -> list[Effect]:
+        """Probes; what nobody has is announced at once."""
+        effects = self._probing.tick(now)
+        proven = [each.address for each in effects if isinstance(each, Proven)]
+        if not proven:
+            return effects
+        self.table = self.table.union(proven)
+        return [*effects, *self._bursts.start(proven, now)]
+
+    def _regroup(self, before: frozenset[int], after: frozenset[int]) -> list[Effect]:
+        """Leaves groups that no address needs any more, joins those that one needs now, answered for or probed for."""
+        changes = Counter(map(solicited_node, after - before))
+        changes.subtract(map(solicited_node, before - after))
         left, joined = [], []
         for group, change in changes.items():
             users, self._users[group] = self._users[group], self._users[group] + change
@@ -92,18 +111,20 @@ class NdpResponder:
                 joined.append(group)
         return [*map(LeaveGroup, sorted(left)), *map(JoinGroup, sorted(joined))]
 
-    def _answer(self, frame: bytes) -> list[Effect]:
+    def _answer(self, frame: bytes, now: float) -> list[Effect]:
         try:
             heard = decode(frame)
         except DecodeError as error:
             return [Drop(f"malformed-{error.code}")]
         if heard.source == self.link_local or heard.source_mac == self.mac:
             return [Drop("own")]
-        address = heard.target
+        address, mac = heard.target, heard.link_layer or heard.source_mac
+        if heard.kind == ADVERTISEMENT and address in self._probing:
+            return [Conflict(address, mac), *self._probing.heard(address, mac, now)]
         if address not in self.table:
             return [Drop("not-ours")]
         if heard.kind == ADVERTISEMENT:
-            return [Conflict(address, heard.link_layer or heard.source_mac)]
+            return [Conflict(address, mac)]
         return [Count(address, "requests_received"), Send(self._reply(heard).encode(), address, "responses_sent")]
 
     def _reply(self, request: NdpPacket) -> NdpPacket:
@@ -127,3 +148,15 @@ class NdpResponder:
             flags=flags,
             link_layer=self.mac,
         )
+
+    def _probe(self, address: int) -> bytes:
+        """A solicitation from nobody (RFC 4862 5.4.2): whoever has the address answers to all nodes."""
+        group = solicited_node(address)
+        return NdpPacket(
+            destination_mac=multicast_mac(group),
+            source_mac=self.mac,
+            destination=group,
+            source=0,
+            kind=SOLICITATION,
+            target=address,
+        ).encode()
