@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -66,6 +67,8 @@ def main(argv: Sequence[str]) -> int:
     _WORK.mkdir(parents=True, exist_ok=True)
     with (_WORK / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time: they share what was fetched
+        for left in _WORK.glob("storage-*"):  # by one that was killed
+            shutil.rmtree(left)
         _make_all(given, named, report)
     print(json.dumps({"made": report.made, "not_made": report.not_made}) if given.output == "json" else report.text())
     return 1 if report.not_made else 0
