@@ -43,11 +43,18 @@ format: $(STAMP) ## reformat and fix what can be fixed
 
 generate: $(STAMP) ## rewrite what is generated: CRDs, manifests, goldens
 	@$(BIN)/python -m scripts.generate
+	@$(BIN)/python -m scripts.install
 	@$(BIN)/python -m scripts.olm
 	@$(BIN)/pytest -q --update tests/unit
 
 bundle: $(STAMP) ## write packaging/: the OLM bundle, the catalog and the list of images (IMAGES="operator=... speaker=...")
 	@$(BIN)/python -m scripts.olm $(addprefix --image ,$(IMAGES))
+
+chart: $(STAMP) ## write what is installed without OLM: the Helm chart's templates, the single manifest
+	@$(BIN)/python -m scripts.install
+
+release: setup ## all that is published, into dist/release, of a clean tree; the same commit gives the same bytes
+	@$(BIN)/python -m scripts.release
 
 images: setup ## build the container images into dist/images (ARCHS="amd64 arm64" IMAGES="operator=... speaker=..." OUTPUT=json)
 	@$(BIN)/python -m scripts.images $(addprefix --arch ,$(ARCHS)) $(addprefix --image ,$(IMAGES)) $(addprefix --output ,$(OUTPUT))
@@ -66,4 +73,4 @@ lock: $(STAMP) ## compile the dependency locks anew
 clean: ## remove what setup installed under the project
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test lint types imports pytest format generate bundle images bench soak lock clean
+.PHONY: help setup demo test lint types imports pytest format generate bundle chart release images bench soak lock clean

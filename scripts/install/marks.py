@@ -23,7 +23,7 @@ class Marks:
         return self._mark(action)
 
     def lines(self, text: str) -> dict[str, None]:
-        """A member of a mapping or list whose line becomes these lines, indented as it is; so is `nindent +N` in them."""
+        """A member of a mapping or list whose line becomes these lines, indented as it is; so is their `nindent +N`."""
         return {self._mark(text): None}
 
     def text(self, document: Any) -> str:
