@@ -15,6 +15,8 @@ from typing import Final
 
 import msgspec
 
+_BACKLOG: Final = 1024
+_LOOK_AGAIN_S: Final = 0.02
 _CHUNK: Final = 1 << 16
 """Bytes that are handed on at once."""
 
@@ -31,23 +33,43 @@ async def serve(config: Config) -> None:
     """Hand on until cancelled; `ready` is printed once connections are taken."""
     listener = socket.socket(fileno=config.listen_fd)
     listener.setblocking(False)
-
-    async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there_reader, there_writer = await asyncio.open_connection(config.host, config.port)
-        except OSError:
-            writer.transport.abort()
-            return
-        # Cancelled is whoever is open when the relay ends; asyncio would print that.
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(pour(reader, there_writer), pour(there_reader, writer))
-        there_writer.close()
-        writer.close()
-
-    server = await asyncio.start_server(hand_on, sock=listener)
+    loop = asyncio.get_running_loop()
     print("ready", flush=True)  # noqa: T201  # the starter waits for it
-    async with server:
-        await server.serve_forever()
+    async with asyncio.TaskGroup() as open_ones:
+        while True:
+            taken, _ = await loop.sock_accept(listener)
+            try:
+                there = await asyncio.open_connection(config.host, config.port)
+            except OSError:
+                taken.close()
+                await _refuse(listener, config)
+                continue
+            open_ones.create_task(_hand_on(taken, *there))
+
+
+async def _refuse(listener: socket.socket, config: Config) -> None:
+    """Until there is a server again the host is told that there is none, and not that connections break."""
+    listener.shutdown(socket.SHUT_RDWR)
+    while True:
+        await asyncio.sleep(_LOOK_AGAIN_S)
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(config.host, config.port)
+            writer.close()
+            listener.listen(_BACKLOG)
+            return
+
+
+async def _hand_on(taken: socket.socket, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        here_reader, here_writer = await asyncio.open_connection(sock=taken)
+    except OSError:
+        writer.close()
+        return
+    try:
+        await asyncio.gather(pour(here_reader, writer), pour(reader, here_writer))
+    finally:
+        here_writer.close()
+        writer.close()
 
 
 async def pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

@@ -203,3 +203,5 @@ async def test_the_relay_outlives_clients_that_go_and_a_server_that_is_gone(rela
     with contextlib.suppress(ConnectionError):
         assert await asyncio.wait_for(reader.read(), WITHIN_S) == b""
     writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
