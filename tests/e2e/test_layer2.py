@@ -11,6 +11,8 @@ import pytest
 
 from metallb.advertisement.election import elect
 from metallb.api.net import Address, NodeName
+from metallb.protocols.arp.packet import REPLY, ArpPacket
+from metallb.protocols.ethernet import BROADCAST, parse_mac
 
 NAMESPACE = "metallb-system"
 CLIENT = "198.51.100.200"
@@ -186,6 +188,23 @@ class TestNodes:
         await cluster.until(lambda: cluster.fetch(address, 8080), "an answer on the second port")
         assert await cluster.fetch(address)
         await comes_to(cluster, address, order(cluster, address)[0])
+
+    async def test_tcp_and_udp_of_two_services_share_one_address_and_both_are_served(self, cluster: Any) -> None:
+        keys = {"metallb.io/allow-shared-ip": "dns"}
+        for name, protocol in (("both-tcp", "TCP"), ("both-udp", "UDP")):
+            ports = [{"name": "same", "port": 8053, "targetPort": 8080, "protocol": protocol}]
+            wanted = cluster.load_balancer(name, "web", ports=ports)
+            wanted["metadata"]["annotations"] = keys
+            await cluster.apply(wanted)
+            (address,) = await cluster.until(lambda name=name: cluster.addresses(name), "an address")
+            keys = keys | {"metallb.io/loadBalancerIPs": address}
+        assert await cluster.addresses("both-tcp") == await cluster.addresses("both-udp")
+        await comes_to(cluster, address, order(cluster, address)[0])
+        statuses = await cluster.items("servicel2statuses", NAMESPACE)
+        nodes = {
+            each["status"]["node"] for each in statuses if each["status"].get("serviceName", "").startswith("both-")
+        }
+        assert nodes == {order(cluster, address)[0]}
 
 
 class TestSelectors:
@@ -382,3 +401,49 @@ class TestMetrics:
             return not any("metallb_speaker_announced" in each for each in samples.values())
 
         await cluster.until(gone, "no sample")
+
+
+class TestStrangers:
+    """A host on the network that has an address of a pool, and is no node of the cluster."""
+
+    @pytest.fixture
+    async def held(self, cluster: Any) -> AsyncIterator[tuple[str, str, str]]:
+        """An IPv4 and an IPv6 address of the pools that the client has, and its Ethernet address."""
+        four, six = "198.51.100.147", "2001:db8:100::1:b1"
+        await cluster.lab.run("client", ["ip", "address", "add", f"{four}/32", "dev", "eth0"])
+        await cluster.lab.run("client", ["ip", "address", "add", f"{six}/128", "dev", "eth0", "nodad"])
+        mac = (await cluster.lab.run("client", ["cat", "/sys/class/net/eth0/address"])).stdout.strip()
+        yield four, six, mac
+        for address in (f"{four}/32", f"{six}/128"):
+            await cluster.lab.run("client", ["ip", "address", "del", address, "dev", "eth0"], check=False)
+
+    @pytest.mark.parametrize("family", [4, 6])
+    async def test_keep_a_new_address_until_they_are_gone(
+        self, cluster: Any, held: tuple[str, str, str], family: int
+    ) -> None:
+        four, six, mac = held
+        address = four if family == 4 else six
+        wanted = cluster.load_balancer("held", "web", ipFamilies=[f"IPv{family}"], ipFamilyPolicy="SingleStack")
+        wanted["metadata"]["annotations"] = {"metallb.io/loadBalancerIPs": address}
+        await cluster.apply(wanted)
+        said = await cluster.until(lambda: cluster.events("held", "addressConflict"), "an event")
+        assert any(f"{address} is not announced by node" in each and mac in each and "eth0" in each for each in said)
+        if family == 4:
+            assert await answering(cluster, address, "node/control-1") <= {mac}
+        given_up = f"{address}/{32 if family == 4 else 128}"
+        await cluster.lab.run("client", ["ip", "address", "del", given_up, "dev", "eth0"])
+        await cluster.until(lambda: cluster.fetch(address), "an answer, once it is free", 40.0)
+        assert await cluster.events("held", "addressFree")
+
+    async def test_that_come_later_are_said_and_the_service_goes_on(self, cluster: Any) -> None:
+        address = await served(cluster, "claimed")
+        await cluster.until(lambda: cluster.fetch(address), "an answer")
+        node = await cluster.announcer(address)
+        mac = "02:66:66:66:66:66"
+        frame = ArpPacket(BROADCAST, parse_mac(mac), REPLY, parse_mac(mac), Address.parse(address).value, BROADCAST, 0)
+        send = "import socket, sys; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('eth0', 0))\n"
+        send += "s.send(bytes.fromhex(sys.argv[1]))"
+        await cluster.lab.run("client", [sys.executable, "-c", send, frame.encode().hex()])
+        said = await cluster.until(lambda: cluster.events("claimed", "addressConflict"), "an event")
+        assert any(mac in each and f"node {node!r} announces" in each for each in said)
+        await comes_to(cluster, address, node)

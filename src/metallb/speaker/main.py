@@ -174,7 +174,7 @@ class Speaker:
         gc.freeze()  # what is there now stays: the collector shall not look at it again
         outlets = Outlets(
             announced=self._announced,
-            withdrawn=self._withdrawn,
+            withdrawn=self._ended,
             unannounced=self._unannounced,
             config_loaded=lambda: self._metrics.set(m.CONFIG_LOADED, 1),
             config_judged=self._report.judged,
@@ -278,6 +278,12 @@ class Speaker:
         for labels in self._shown.pop(key, []):
             self._metrics.remove(m.ANNOUNCED, *labels)
             self._strangers.withdrawn(Address.parse(labels[-1]))
+
+    def _ended(self, key: ServiceKey, service: Service | None, reason: Reason) -> None:
+        self._withdrawn(key)
+        if service is not None:
+            message = f'no longer announced from node "{self._settings.node_name}" with protocol "layer2": {reason}'
+            self._event(service, "Normal", "nodeWithdrawn", message)
 
     def _unannounced(self, service: Service, reason: Reason) -> None:
         node = self._settings.node_name

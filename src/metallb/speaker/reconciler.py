@@ -69,7 +69,7 @@ class Outlets:
     """Where the outcome goes beside the wire."""
 
     announced: Callable[[Service, Announce], None]
-    withdrawn: Callable[[ServiceKey], None]
+    withdrawn: Callable[[ServiceKey, Service | None, Reason], None]
     unannounced: Callable[[Service, Reason], None]
     config_loaded: Callable[[], None]
     config_judged: Callable[[Evaluation], None]
@@ -266,7 +266,7 @@ class ServiceSpeaker:
             self.state.withheld[key] = reason
         if changed:
             _log.info("no longer announced from here", event="serviceWithdrawn", service=str(key), reason=str(reason))
-            self._outlets.withdrawn(key)
+            self._outlets.withdrawn(key, service, reason)
         elif fresh and service is not None and service.spec.type == "LoadBalancer":
             _log.debug("not announced from here", event="notAnnounced", service=str(key), reason=str(reason))
         if fresh and service is not None:

@@ -26,6 +26,7 @@ from metallb.speaker.orders import (
     Opened,
     Place,
     Places,
+    Probed,
     Renew,
     Table,
     Yield,
@@ -373,5 +374,84 @@ def test_reports_wait_for_a_speaker_that_is_busy_and_answers_do_not(run: Run) ->
             wire.turn()
         assert not wire.answering._outgoing
         assert sum(isinstance(each, Heard) for each in wire.reports) >= sent
+
+    run(body)
+
+
+class TestUnprovenAddresses:
+    def new(self, *addresses: int) -> Table:
+        return table(*addresses)._replace(unproven_four=frozenset(addresses))
+
+    def begin(self, wire: Wired) -> None:
+        wire.take_part()
+        wire.tell(self.new(OURS))
+
+    def probed(self, wire: Wired) -> list[tuple[int, bytes]]:
+        return [(each.address, each.mac) for each in wire.reports if isinstance(each, Probed)]
+
+    def test_are_announced_once_nobody_answers(self, run: Run) -> None:
+        def body(wire: Wired) -> None:
+            self.begin(wire)
+            assert not wire.answers()
+            wire.live(0.6, word=True)
+            assert self.probed(wire) == [(OURS, b"")]
+            assert wire.answers()
+            wire.tell(Hush(silent=True))
+            assert not wire.answers()
+            wire.tell(Hush(silent=False))
+            assert wire.answers(), "what is proven stays so"
+
+        run(body)
+
+    def test_that_a_host_has_are_told_of_and_announced_when_it_is_gone_or_when_told(self, run: Run) -> None:
+        def body(wire: Wired) -> None:
+            self.begin(wire)
+            wire.claim()
+            wire.live(0.9, word=True)
+            assert self.probed(wire) == [(OURS, THEIRS)]
+            assert not wire.answers()
+            wire.tell(Renew(4, OURS), Again())
+            assert not wire.answers()
+            wire.live(1.5, word=True)
+            assert self.probed(wire)[-1] == (OURS, b"")
+            assert wire.answers()
+            wire.tell(self.new(OURS, OTHER))
+            wire.claim(OTHER)
+            wire.live(0.2, word=True)
+            assert not wire.answers(OTHER)
+            wire.tell(table(OURS, OTHER))
+            assert wire.answers(OTHER)
+
+        run(body)
+
+
+def test_without_a_carrier_nothing_is_announced_nor_when_it_returns_before_the_others_are_heard(run: Run) -> None:
+    def body(wire: Wired) -> None:
+        def place(*, running: bool) -> Places:
+            number = socket.if_nametoindex("eth0")
+            return Places((Place(number, "eth0", MAC, None, running=running, arp=True, ndp=False),))
+
+        wire.take_part(OURS)
+        wire.tell(place(running=False))
+        wire.live(6, word=True)
+        assert not wire.announced()
+        wire.tell(Hush(silent=True), place(running=True))
+        wire.live(6, word=True)
+        assert not wire.announced()
+        wire.tell(Hush(silent=False))
+        assert wire.announced() == {OURS}
+
+    run(body)
+
+
+def test_a_carrier_that_returns_is_told_all_anew(run: Run) -> None:
+    def body(wire: Wired) -> None:
+        number = socket.if_nametoindex("eth0")
+        wire.take_part(OURS)
+        wire.live(6, word=True)
+        wire.frames()
+        for running in (False, True):
+            wire.tell(Places((Place(number, "eth0", MAC, None, running=running, arp=True, ndp=False),)))
+        assert wire.announced() == {OURS}
 
     run(body)

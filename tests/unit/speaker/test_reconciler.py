@@ -92,7 +92,7 @@ class World:
         )
         outlets = Outlets(
             announced=lambda service, _announce: self.said.append(f"announced {service.key}"),
-            withdrawn=lambda key: self.said.append(f"withdrawn {key}"),
+            withdrawn=lambda key, _service, _reason: self.said.append(f"withdrawn {key}"),
             unannounced=lambda service, reason: self.said.append(f"unannounced {service.key}: {reason.code}"),
             config_loaded=lambda: self.said.append("loaded"),
             config_judged=self.judged.append,
