@@ -65,6 +65,7 @@ if command -v apt-get >/dev/null; then
   aside routers frr bird2
   program routers usr/lib/frr/zebra usr/lib/frr/bgpd usr/lib/frr/bfdd usr/bin/vtysh usr/sbin/bird usr/sbin/birdc
   aside monitoring prometheus
+  rm -rf .tools/monitoring/usr/share/javascript # 218 MB for pages that nobody looks at here
   program monitoring usr/bin/prometheus usr/bin/promtool
 fi
 # Debian's kubectl 1.20, unpacked under the project: it cannot be installed beside a vendor's.
