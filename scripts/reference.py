@@ -72,7 +72,9 @@ REMARKS: Final[dict[Kind, Sequence[str]]] = {
         (
             "The annotations `metallb.io/drain`, `metallb.io/quota-per-namespace` and `metallb.io/sticky-seconds` "
             '[limit](../concepts/allocation.md#limits-of-a-pool) what the pool gives; `metallb.io/spread: "true"` '
-            "[spreads](../concepts/layer2.md#spread-evenly) its addresses evenly over nodes on layer 2."
+            "[spreads](../concepts/layer2.md#spread-evenly) its addresses evenly over nodes on layer 2; "
+            '`metallb.io/probe: "false"` announces them without '
+            "[asking first](../how-to/address-conflicts.md) whether another host has them."
         ),
         (
             "`status` shows how many addresses are in use and left; one that several Services share counts once. It "

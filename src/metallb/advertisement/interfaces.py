@@ -19,7 +19,7 @@ class Interface:
         mac: Ethernet address; None for links that have none.
         up: administratively up.
         running: has a carrier.
-        master: part of a bridge, bond or VRF.
+        master: part of a bridge, a bond or the like, which has the traffic; one of a VRF has its own.
         broadcast, noarp: the flags IFF_BROADCAST and IFF_NOARP.
         link_local: its IPv6 link-local address, as an integer.
     """

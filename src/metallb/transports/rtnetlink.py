@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -36,6 +36,8 @@ _NLM_F_DUMP_INTR = 0x10
 _IFLA_ADDRESS = 1
 _IFLA_IFNAME = 3
 _IFLA_MASTER = 10
+_IFLA_LINKINFO = 18
+_IFLA_INFO_SLAVE_KIND = 4
 _IFA_ADDRESS = 1
 _NDA_DST = 1
 _NDA_LLADDR = 2
@@ -169,7 +171,7 @@ def decode_link(body: bytes) -> Interface:
         mac=Mac(mac) if len(mac) == len(BROADCAST) else None,
         up=bool(flags & _IFF_UP),
         running=bool(flags & _IFF_RUNNING),
-        master=_IFLA_MASTER in attributes,
+        master=_IFLA_MASTER in attributes and _kind_as_part(attributes) != b"vrf",
         broadcast=bool(flags & _IFF_BROADCAST),
         noarp=bool(flags & _IFF_NOARP),
     )
@@ -191,6 +193,12 @@ def decode_neighbour(body: bytes) -> tuple[Mac, Address] | None:
     if len(mac) != len(BROADCAST) or len(address) not in _ADDRESS_SIZES:
         return None
     return Mac(mac), Address.unpack(address)
+
+
+def _kind_as_part(attributes: Mapping[int, bytes]) -> bytes:
+    """What a link is a part of, as `bridge`, `bond` or `vrf`; a part of a VRF carries traffic of its own."""
+    info = dict(_attributes(attributes.get(_IFLA_LINKINFO, b""), 0))
+    return info.get(_IFLA_INFO_SLAVE_KIND, b"").rstrip(b"\0")
 
 
 def _attributes(body: bytes, offset: int) -> Iterator[tuple[int, bytes]]:

@@ -69,6 +69,24 @@ NAME, ETHERNET = attribute(3, b"eth0\0"), attribute(1, MAC)
             id="in a bridge",
         ),
         pytest.param(
+            link(
+                UP | BROADCAST | RUNNING, NAME, ETHERNET, attribute(10, bytes(4)), attribute(18, attribute(4, b"vrf\0"))
+            ),
+            Interface(2, InterfaceName("eth0"), MAC),
+            id="in a VRF",
+        ),
+        pytest.param(
+            link(
+                UP | BROADCAST | RUNNING,
+                NAME,
+                ETHERNET,
+                attribute(10, bytes(4)),
+                attribute(18, attribute(4, b"bond\0")),
+            ),
+            Interface(2, InterfaceName("eth0"), MAC, master=True),
+            id="in a bond",
+        ),
+        pytest.param(
             link(UP | BROADCAST | RUNNING, attribute(0x8000 | 26, b"\x04\0\x01\0"), NAME, ETHERNET),
             Interface(2, InterfaceName("eth0"), MAC),
             id="with nested attributes",
