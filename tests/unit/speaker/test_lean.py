@@ -44,7 +44,10 @@ SLICE = {
 
 def test_services_keep_what_announcements_look_at() -> None:
     found: Service = msgspec.convert(SERVICE, LeanService)
-    assert found.metadata == msgspec.convert(SERVICE, Service).metadata
+    meta, whole = found.metadata, msgspec.convert(SERVICE, Service).metadata
+    for name in ("name", "namespace", "uid", "resource_version", "labels", "deletion_timestamp"):
+        assert getattr(meta, name) == getattr(whole, name)
+    assert meta.annotations == {}, "nobody looks at them, and they may be long"
     assert found.status == msgspec.convert(SERVICE, Service).status
     spec = found.spec
     assert (spec.type, spec.external_traffic_policy, spec.load_balancer_class) == (
@@ -60,4 +63,9 @@ def test_slices_keep_endpoints_and_whose_they_are() -> None:
     assert found.service == ServiceKey("default", "web")
     assert found.endpoints == (Endpoint(EndpointConditions(ready=True), NodeName("node-a")),)
     assert (found.metadata.name, found.metadata.resource_version) == ("web-1", "8")
-    assert (found.metadata.uid, found.metadata.annotations) == ("", {})
+    assert (found.metadata.uid, found.metadata.annotations, found.metadata.labels) == ("", {}, {})
+
+
+def test_a_slice_of_nobody_is_nobodys() -> None:
+    assert msgspec.convert({"metadata": {"name": "a"}}, LeanSlice).service is None
+    assert msgspec.convert({"metadata": {"name": "a", "labels": {"app": "b"}}}, LeanSlice).service is None
