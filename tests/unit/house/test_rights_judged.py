@@ -39,18 +39,23 @@ def test_who_uses_all_that_is_given_and_no_more_has_no_fault() -> None:
         {"group": "apps"},
         {"resource": "secrets"},
         {"user": "system:serviceaccount:openshift-operators:speaker", "resource": "nodes/proxy"},
-        {"refused": True, "verb": "delete"},
     ],
     ids=str,
 )
 def test_what_no_rule_gives_is_named(change: dict[str, object]) -> None:
-    (named,) = rights.missing({LISTS, LISTS._replace(**change)})  # type: ignore[arg-type]  # one field of several types
+    wrong = LISTS._replace(refused=True, **change)  # type: ignore[arg-type]  # one field of several types
+    (named,) = rights.missing({LISTS, wrong})
     assert named.startswith("speaker has no right to ")
+    assert rights.missing({wrong._replace(refused=False)}) == [], "others' rules allowed it"
+
+
+def test_what_was_taken_away_for_a_while_is_no_fault() -> None:
+    assert rights.missing({LISTS._replace(refused=True)}) == []
 
 
 def test_a_right_in_the_own_namespace_is_none_elsewhere() -> None:
     own = next(each for each in rights.granted()["speaker"] if not each.everywhere)
-    asked = Asked(SPEAKER, own.verb, own.group, own.resource, "metallb-system", own.name, refused=False)
+    asked = Asked(SPEAKER, own.verb, own.group, own.resource, "metallb-system", own.name, refused=True)
     assert rights.missing({asked}) == []
     assert rights.missing({asked._replace(namespace="")})
     assert rights.missing({asked._replace(namespace="default")})
@@ -76,7 +81,7 @@ def test_a_right_that_nobody_asks_for_is_named_unless_there_is_a_reason() -> Non
 
 def test_others_are_not_judged() -> None:
     for user in ("system:serviceaccount:elsewhere:speaker", "system:serviceaccount:metallb-system:default"):
-        assert rights.missing({LISTS._replace(user=user, verb="delete")}) == []
+        assert rights.missing({LISTS._replace(user=user, verb="delete", refused=True)}) == []
 
 
 def test_excuses_are_about_rights_that_there_are() -> None:
