@@ -14,6 +14,7 @@ import yaml
 
 from metallb.api.kinds import KINDS
 from metallb.api.schema import object_schema
+from metallb.operator.validation import BACKENDS
 from scripts.install.marks import Marks
 from scripts.olm.source import MANIFESTS, PACKAGING, Object, Source, images, label_of, replaced
 
@@ -60,7 +61,7 @@ def files(source: Source) -> dict[str, str]:
         found[name] = found.get(name, NOTE) + "---\n" + _template(each, '(eq .Values.monitoring "podMonitors")')
     for each in source.definitions:
         found[f"templates/crds/{each['metadata']['name']}.yaml"] = NOTE + _definition(each)
-    found["values.schema.json"] = json.dumps(values_schema(), indent=2) + "\n"
+    found["values.schema.json"] = json.dumps(values_schema(source), indent=2) + "\n"
     return dict(sorted(found.items()))
 
 
@@ -130,7 +131,9 @@ def _environment(marks: Marks, section: str, container: Object) -> None:
             each["value"] = marks.value(_image(each["value"]))
         if each["name"] == "METALLB_BGP_TYPE":
             each["value"] = marks.value(
-                "{{ .Values.metallb.spec.bgpBackend | default " + json.dumps(each["value"]) + " }}"
+                "{{ .Values.metallb.spec.bgpBackend | default "
+                + json.dumps(each["value"])
+                + ' | trimSuffix "-external" }}'
             )
     helper = "metallb-operator.environment"
     if section == ".Values.operator":
@@ -167,11 +170,18 @@ _CHANGES: Final[Mapping[str, Callable[[Marks, Object], None]]] = {
 }
 
 
-def values_schema() -> Object:
-    """What values may be: the part written by hand, and `metallb.spec` as the custom resource has it."""
+def values_schema(source: Source) -> Object:
+    """What values may be: the part written by hand, the images of the manifests, the custom resource's `spec`."""
     made: Object = yaml.safe_load((CHART / "schema.yaml").read_text())
     kind = next(each for each in KINDS if each.name == "MetalLB")
-    spec = object_schema(kind)["properties"]["spec"]
+    spec = copy.deepcopy(object_schema(kind)["properties"]["spec"])
+    # The resource's webhook says the same, but the webhook server would be told of it before.
+    spec["properties"]["bgpBackend"]["enum"] = ["", *BACKENDS]
+    names = sorted(image_values(source))
+    made["properties"]["images"] |= {
+        "required": names,
+        "properties": dict.fromkeys(names, made["definitions"]["image"]),
+    }
     made["properties"]["metallb"]["properties"]["spec"] = _closed(spec)
     return made
 

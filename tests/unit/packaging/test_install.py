@@ -115,9 +115,9 @@ def test_chart_and_project_have_one_version_and_its_images_are_those_of_the_mani
     assert yaml.safe_load((chart.CHART / "values.yaml").read_text())["images"] == chart.image_values(source)
 
 
-def test_every_value_is_known_to_the_schema_and_every_value_of_the_schema_has_a_default() -> None:
+def test_every_value_is_known_to_the_schema_and_every_value_of_the_schema_has_a_default(source: Source) -> None:
     values = yaml.safe_load((chart.CHART / "values.yaml").read_text())
-    schema = chart.values_schema()
+    schema = chart.values_schema(source)
     jsonschema.validate(values, schema)
 
     def agree(given: Object, rules: Object, path: str) -> None:
@@ -200,6 +200,13 @@ def test_all_the_values_reach_the_objects(values_file: Callable[[Object], str]) 
         assert kept == ("keep" if kind == "CustomResourceDefinition" else None)
 
 
+@pytest.mark.parametrize(("backend", "judged_as"), [("", "native"), ("frr", "frr"), ("frr-k8s-external", "frr-k8s")])
+def test_the_webhook_server_judges_by_the_backend_of_the_values(backend: str, judged_as: str) -> None:
+    server = _rendered(f"--set=metallb.spec.bgpBackend={backend}")["Deployment", "metallb-operator-webhook-server"]
+    told = server["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "METALLB_BGP_TYPE", "value": judged_as} in told
+
+
 def test_parts_can_be_left_to_others(values_file: Callable[[Object], str]) -> None:
     off = {
         "crds": {"install": False},
@@ -225,6 +232,7 @@ def test_a_release_elsewhere_names_no_namespace_of_before() -> None:
     ("given", "says"),
     [
         ("metallb.spec.bgpBackEnd=frr", "'/metallb/spec': additional properties 'bgpBackEnd' not allowed"),
+        ("metallb.spec.bgpBackend=bird", "'/metallb/spec/bgpBackend': value must be one of"),
         ("metallb.spec.logLevel=loud", "'/metallb/spec/logLevel': value must be one of"),
         ("images.operator=metallb-py/operator", "'/images/operator': 'metallb-py/operator' does not match pattern"),
         ("operator.replicas=0", "'/operator/replicas': minimum: got 0, want 1"),
