@@ -72,6 +72,8 @@ class Strangers:
         """Another host has an address that was probed for; false: it is a node of ours, which counts for nothing."""
         if self._outlets.node_of(mac) is not None:
             return False
+        if not list(self._outlets.services(address)):
+            return True  # a late report: nobody wants it any more
         case = Case(interface, address, mac, announced=False)
         before = self._held.get((interface, address))
         if before != case:
@@ -98,6 +100,8 @@ class Strangers:
         """A host of nobody we know uses an address that is announced, or was probed for."""
         if (interface, address) in self._held:
             return  # it is known, and the address is not announced
+        if not list(self._outlets.services(address)):
+            return
         case = Case(interface, address, mac, announced=True)
         if case not in self._seen:
             self._outlets.show(case, True)

@@ -27,7 +27,7 @@ from metallb.protocols.ndp import packet as ndp
 from metallb.protocols.ndp.errors import DecodeError as NdpError
 from metallb.speaker.announcer import Announcer, Observer
 from metallb.speaker.main import Speaker
-from metallb.speaker.orders import Alive, Closed, Heard, Message, Opened, clock
+from metallb.speaker.orders import Alive, Closed, Heard, Message, Opened, Table, clock
 from metallb.speaker.settings import SpeakerSettings
 from metallb.telemetry import metrics as m
 
@@ -163,6 +163,8 @@ class Counted:
     frames: Count[str] = field(default_factory=Count)
     drops: Count[str] = field(default_factory=Count)
     conflicts: Count[tuple[str, str, Mac]] = field(default_factory=Count)
+    probed: list[tuple[InterfaceName, Address, Mac | None]] = field(default_factory=list)
+    peers: set[Mac] = field(default_factory=set)
 
     def count(self, counter: Counter, address: Address, amount: int) -> None:
         self.counts[counter, str(address)] += amount
@@ -175,6 +177,13 @@ class Counted:
 
     def conflict(self, interface: InterfaceName, address: Address, mac: Mac, amount: int) -> None:
         self.conflicts[interface, str(address), mac] += amount
+
+    def held(self, interface: InterfaceName, address: Address, mac: Mac) -> bool:
+        self.probed.append((interface, address, mac))
+        return mac not in self.peers
+
+    def free(self, interface: InterfaceName, address: Address) -> None:
+        self.probed.append((interface, address, None))
 
 
 class Nobody:
@@ -611,3 +620,53 @@ def packet_sockets() -> int:
 
 def index(interface: str) -> int:
     return socket.if_nametoindex(interface)
+
+
+class TestUnprovenAddresses:
+    def announce(self, node: Node, *addresses: Address) -> None:
+        node.announcer.announce(WEB, Announce(addresses, frozenset()), addresses)
+
+    @pytest.mark.parametrize("address", [OURS, SIX])
+    def test_are_announced_when_nobody_has_them_and_proven_for_the_next_process(
+        self, on_node: Run, address: Address
+    ) -> None:
+        async def body(node: Node) -> None:
+            neighbour = await node.cable()
+            self.announce(node, address)
+            await neighbour.wait_for(lambda found: is_announcement(found, address))
+            assert not any(is_announcement(each, address) for each in neighbour.seen[:2])
+            await node.until(lambda: node.counted.probed == [(InterfaceName("eth0"), address, None)])
+            (again,) = [each for each in node.announcer._orders() if isinstance(each, Table)]
+            assert (again.unproven_four, again.unproven_six) == (frozenset(), frozenset())
+
+        on_node(body)
+
+    def test_are_announced_where_no_stranger_has_them_and_everywhere_once_they_may(self, on_node: Run) -> None:
+        async def body(node: Node) -> None:
+            first, second = await node.cable(), await node.cable("eth1", "02:00:00:00:00:02")
+            self.announce(node, OURS)
+            await second.wait_for(lambda found: isinstance(found, arp.ArpPacket) and found.target_ip == OURS.value)
+            second.claim(OURS, THEIRS)
+            await first.wait_for(lambda found: is_announcement(found, OURS))
+            await node.until(lambda: (InterfaceName("eth1"), OURS, THEIRS) in node.counted.probed)
+            node.announce(MAIL, OTHER)  # another table does not let it slip
+            await second.wait_for(lambda found: is_announcement(found, OTHER))
+            assert not any(is_announcement(each, OURS) for each in second.seen)
+            await node.caught_up()
+            (there,) = [each for each in node.announcer._orders() if isinstance(each, Table) and each.unproven_four]
+            assert there.unproven_four == {OURS.value}
+
+        on_node(body)
+
+    def test_that_a_node_of_ours_has_are_announced_at_once(self, on_node: Run) -> None:
+        async def body(node: Node) -> None:
+            neighbour = await node.cable()
+            node.counted.peers.add(THEIRS)
+            self.announce(node, OURS)
+            await neighbour.wait_for(lambda found: isinstance(found, arp.ArpPacket) and found.target_ip == OURS.value)
+            neighbour.claim(OURS, THEIRS)
+            await neighbour.wait_for(lambda found: is_announcement(found, OURS))
+            await node.until(lambda: bool(node.counted.probed))
+            assert node.counted.probed[0] == (InterfaceName("eth0"), OURS, THEIRS)
+
+        on_node(body)

@@ -23,6 +23,9 @@ class Told:
     events: list[tuple[str, str, str]] = field(default_factory=list)
     shown: set[Case] = field(default_factory=set)
     timers: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    services: list[Service] = field(
+        default_factory=lambda: [Service(metadata=ObjectMeta(name="web", namespace="default"))]
+    )
     strangers: Strangers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -30,7 +33,7 @@ class Told:
             NodeName("a"),
             Outlets(
                 node_of=lambda mac: NodeName("b") if mac == PEER else None,
-                services=lambda _address: [Service(metadata=ObjectMeta(name="web", namespace="default"))],
+                services=lambda _address: self.services,
                 event=lambda _service, kind, reason, message: self.events.append((kind, reason, message)),
                 show=lambda case, there: self.shown.add(case) if there else self.shown.remove(case),
                 later=lambda seconds, callback: self.timers.append((self.now + seconds, callback)),
@@ -105,4 +108,11 @@ def test_what_is_withdrawn_is_no_conflict_any_more(told: Told) -> None:
     told.strangers.held(ETH0, ONE, STRANGER)
     told.strangers.seen(ETH1, ONE, ANOTHER)
     told.strangers.withdrawn(ONE)
+    assert not told.shown
+
+
+def test_what_no_service_wants_any_more_is_not_kept(told: Told) -> None:
+    told.services.clear()
+    told.strangers.held(ETH0, ONE, STRANGER)
+    told.strangers.seen(ETH0, TWO, STRANGER)
     assert not told.shown
