@@ -1,43 +1,112 @@
-"""A whole lab with MetalLB: 1,000 Services wait, a pool appears; and memory at 1 and at 1,000 Services."""
+"""A whole lab with MetalLB: many Services wait, a pool appears; and memory at 1 Service and at all.
+
+    bench/memory.py --services 5000
+
+Each Service has an EndpointSlice. Memory is told in MiB for each role, of speakers the largest: `speaker` and
+`responder` as the kernel counts resident pages, `speaker_and_responder` their sum, in which what both map counts twice,
+and `proportional` the same with each page divided by those that map it.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import time
+from pathlib import Path
 
 from installation import NAMESPACE, POOLS, assigned, create_services, installed, memory_mib, pool, report
 
-from kubelab.apiclient import ApiClient
+from kubelab.apiclient import ApiClient, Resource
+from kubelab.lab import Lab
 
-SERVICES = 1000
-SETTLE_S = 3.0
+SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", namespaced=True)
+SETTLE_S = 5.0
+IN_FLIGHT = 32
 
 
-async def main() -> None:
+def endpoint_slice(number: int) -> dict[str, object]:
+    """The EndpointSlice of a Service with one endpoint."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": f"s{number}-bench",
+            "namespace": "default",
+            "labels": {"kubernetes.io/service-name": f"s{number}", "endpointslice.kubernetes.io/managed-by": "bench"},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["198.18.1.1"], "conditions": {"ready": True}, "nodeName": "worker-1"}],
+        "ports": [{"port": 80, "protocol": "TCP"}],
+    }
+
+
+async def create(client: ApiClient, numbers: range) -> None:
+    """Services and their EndpointSlices, some at once."""
+    await create_services(client, numbers)
+    gate = asyncio.Semaphore(IN_FLIGHT)
+
+    async def one(number: int) -> None:
+        async with gate:
+            await client.create(SLICES, endpoint_slice(number), namespace="default")
+
+    async with asyncio.TaskGroup() as group:
+        for number in numbers:
+            group.create_task(one(number))
+
+
+def pages_mib(pid: int) -> tuple[float, float]:
+    """Resident memory of a process, and the same with shared pages shared out."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    found = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
+    return found["Rss"], found["Pss"]
+
+
+def both_mib(lab: Lab) -> dict[str, float]:
+    """Of the speaker whose two processes take most."""
+    parents = {process.pid: int(_stat(process.pid)[1]) for process in lab.processes}
+    sums = []
+    for process in lab.processes:
+        line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        if b"metallb.speaker.answering" in line:
+            own, speaker = pages_mib(process.pid), pages_mib(parents[process.pid])
+            sums.append((own[0] + speaker[0], own[1] + speaker[1]))
+    resident, proportional = max(sums)
+    return {"speaker_and_responder": round(resident, 1), "proportional": round(proportional, 1)}
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields after the name: state, parent, ..."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+async def main(services: int) -> None:
+    """Measures."""
     async with installed("bench-memory") as lab, ApiClient.from_kubeconfig(lab.kubeconfig) as client:
-        await create_services(client, range(1))
+        await create(client, range(1))
         created = await client.create(POOLS, pool("198.19.0.0/16"), namespace=NAMESPACE)
         await assigned(client, 1, 30)
         await asyncio.sleep(SETTLE_S)
-        at_one = memory_mib(lab)
+        at_one = {**memory_mib(lab), **both_mib(lab)}
         await client.delete(POOLS, created["metadata"]["name"], namespace=NAMESPACE)
         began = time.monotonic()
-        await create_services(client, range(1, SERVICES))
+        await create(client, range(1, services))
         creating = time.monotonic() - began
         await asyncio.sleep(SETTLE_S)
         await client.create(POOLS, pool("198.19.0.0/16"), namespace=NAMESPACE)
-        took = await assigned(client, SERVICES, 120)
+        took = await assigned(client, services, 120 + services / 20)
         await asyncio.sleep(SETTLE_S)
         report(
             "memory",
-            services=SERVICES,
+            services=services,
             all_assigned_s=round(took, 2),
-            per_second=round(SERVICES / took),
+            per_second=round(services / took),
             created_in_s=round(creating, 2),
             rss_mib_at_1=at_one,
-            rss_mib_at_1000=memory_mib(lab),
+            rss_mib_at_all={**memory_mib(lab), **both_mib(lab)},
         )
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--services", type=int, default=1000)
+    asyncio.run(main(parser.parse_args().services))
