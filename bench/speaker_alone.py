@@ -108,7 +108,7 @@ class Alone:
             announced=lambda service, _announce: self.metrics.set(
                 m.ANNOUNCED, 1, str(service.key), "layer2", NODE, service.status.load_balancer.ingress[0].ip
             ),
-            withdrawn=lambda _key: None,
+            withdrawn=lambda *_: None,
             unannounced=lambda _service, _reason: None,
             config_loaded=lambda: None,
             config_judged=lambda _evaluation: None,
