@@ -47,6 +47,7 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.xdist_group("monitoring"),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(not (TOOLS / "prometheus").exists(), reason="no Prometheus: `make setup` brings it"),
 ]
 
