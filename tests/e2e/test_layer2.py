@@ -79,9 +79,18 @@ async def served(cluster: Any, name: str, labels: dict[str, str] | None = None, 
 
 async def answering(cluster: Any, address: str, where: str = "client", interface: str = "eth0") -> set[str]:
     """The nodes that answer for an address, now."""
+    return {await owner(cluster, mac) for mac in await macs(cluster, address, where, interface)}
+
+
+async def macs(cluster: Any, address: str, where: str = "client", interface: str = "eth0") -> set[str]:
+    """The Ethernet addresses that are given as an address's, now."""
     argv = [sys.executable, "-m", "kubelab.arping", "--count", "4", "--wait", "0.2", interface, CLIENT, address]
     found = json.loads((await cluster.lab.run(where, argv, check=False)).stdout)
-    return {await owner(cluster, mac) for mac in found["by"]}
+    return set(found["by"])
+
+
+async def own_mac(cluster: Any, node: str, interface: str) -> str:
+    return str((await cluster.lab.run(f"node/{node}", ["cat", f"/sys/class/net/{interface}/address"])).stdout.strip())
 
 
 async def owner(cluster: Any, mac: str) -> str:
@@ -326,6 +335,9 @@ class TestInterfaces:
             return await self.reached(cluster, node, address) == reached
 
         await cluster.until(so, f"{reached}", 15.0)
+        usual, second = await macs(cluster, address), await macs(cluster, address, f"node/{node}", "lan7")
+        assert usual <= {await own_mac(cluster, node, "eth0")}
+        assert second <= {await own_mac(cluster, node, "eth7")}
         named = sorted({name for spec in specs for name in spec.get("interfaces", [])})
         found = await cluster.items("servicel2statuses", NAMESPACE, "-l", "metallb.io/service-name=wired")
         assert [each["name"] for each in found[0]["status"].get("interfaces", [])] == named
