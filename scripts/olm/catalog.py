@@ -83,7 +83,7 @@ def bundle(source: Source, release: Release) -> Object:
 
 def files(source: Source, releases: Sequence[Release], before: Sequence[Object] = ()) -> dict[str, str]:
     """The catalog's files by their paths."""
-    text = NOTE + "---\n" + "---\n".join(written(each) for each in documents(source, releases, before))
+    text = NOTE + "---\n".join(written(each) for each in documents(source, releases, before))
     return {FILE: text, "catalog.Dockerfile": _dockerfile()}
 
 

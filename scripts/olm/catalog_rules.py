@@ -20,6 +20,17 @@ IMAGE: Final = re.compile(
 )
 
 
+def broken_text(text: str) -> list[str]:
+    """What opm refuses before it looks into documents: one of nothing but comments, which other readers pass over."""
+    parts = re.split(r"^---$", text, flags=re.MULTILINE)
+    empty = [
+        number
+        for number, part in enumerate(parts, 1)
+        if not any(line.strip() and not line.startswith("#") for line in part.splitlines())
+    ]
+    return [f"document {number} of the catalog is empty" for number in empty]
+
+
 def broken(documents: Sequence[Object]) -> list[str]:
     """The rules that a file-based catalog breaks."""
     packages = {each["name"]: each for each in documents if each["schema"] == "olm.package"}

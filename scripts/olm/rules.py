@@ -97,6 +97,7 @@ def broken(files: Mapping[str, str]) -> list[str]:
     documents = [each for text in catalogs for each in yaml.safe_load_all(text) if each]
     return [
         *broken_in_bundle(manifests, annotations, files.get("bundle.Dockerfile", "")),
+        *(problem for text in catalogs for problem in catalog_rules.broken_text(text)),
         *catalog_rules.broken(documents),
     ]
 

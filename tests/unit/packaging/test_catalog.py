@@ -130,3 +130,12 @@ def test_a_package_without_its_channel_is_told(three: list[Object]) -> None:
     assert catalog_rules.broken(three) == [
         "package metallb-operator: its default channel is none of its channels",
     ]
+
+
+def test_a_document_of_comments_only_is_told(source: Source) -> None:
+    """opm takes it for an object without a schema, and the whole catalog is refused."""
+    text = catalog.files(source, THREE)[catalog.FILE]
+    assert catalog_rules.broken_text(text) == []
+    note, _, rest = text.partition("\n")
+    assert catalog_rules.broken_text(f"{note}\n---\n{rest}") == ["document 1 of the catalog is empty"]
+    assert catalog_rules.broken_text(text + "---\n") == ["document 6 of the catalog is empty"]
