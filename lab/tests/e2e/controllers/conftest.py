@@ -219,9 +219,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     """An API server and controllers without nodes."""
     api = Process((*API_SERVER, str(tmp_path)))
     config = tmp_path / "controllers.json"
-    config.write_text(
-        json.dumps({"kubeconfig": str(tmp_path / "kubeconfig")})
-    )
+    config.write_text(json.dumps({"kubeconfig": str(tmp_path / "kubeconfig")}))
     controllers = Process((*CONTROLLERS, str(config)))
     try:
         await api.start()

@@ -346,7 +346,10 @@ def test_a_pod_takes_over_its_nodes_topology() -> None:
     [
         ([{"key": "a"}], "metadata.taints[0].effect: Required value"),
         ([{"key": "a", "effect": "Nope"}], "metadata.taints[0].effect: Unsupported value"),
-        ([{"key": "a", "effect": "NoExecute"}, {"key": "a", "effect": "NoExecute"}], "metadata.taints[1]: Duplicate value"),
+        (
+            [{"key": "a", "effect": "NoExecute"}, {"key": "a", "effect": "NoExecute"}],
+            "metadata.taints[1]: Duplicate value",
+        ),
     ],
 )
 def test_bad_taints_are_refused(desk: Any, refused: Any, taints: list[Object], message: str) -> None:
