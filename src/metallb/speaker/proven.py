@@ -7,11 +7,14 @@ speaker started, if another node was elected for it since, or if it was announce
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from metallb.advertisement.layer2 import Announce, Decision
 from metallb.advertisement.reasons import NoAdvertisement, OtherNode
 from metallb.api.core import Service
 from metallb.api.net import Address, ServiceKey
+
+_NONE: Final[frozenset[Address]] = frozenset()
 
 
 class Proven:
@@ -19,8 +22,9 @@ class Proven:
 
     def __init__(self) -> None:
         """None was announced."""
-        self._held: dict[ServiceKey, frozenset[Address]] = {}
-        self._holders: dict[Address, set[ServiceKey]] = {}
+        # Tuples: there are thousands, of one or two entries each, and a set takes 216 bytes.
+        self._held: dict[ServiceKey, tuple[Address, ...]] = {}
+        self._holders: dict[Address, tuple[ServiceKey, ...]] = {}
         self._announced: set[Address] = set()
 
     def begin(self, services: Iterable[Service]) -> None:
@@ -28,33 +32,35 @@ class Proven:
         for service in services:
             held = _addresses(service)
             self._hold(service.key, held)
-            self._announced |= held
+            self._announced.update(held)
 
     def judge(self, key: ServiceKey, service: Service | None, decision: Decision) -> frozenset[Address]:
         """Takes note of a decision; gives those of its addresses that nobody has announced before."""
-        held = frozenset() if service is None else _addresses(service)
+        held = () if service is None else _addresses(service)
         self._hold(key, held)
         if not _is_announced(decision):
-            return frozenset()
-        fresh = held - self._announced
-        self._announced |= held
-        return fresh if isinstance(decision, Announce) else frozenset()
+            return _NONE
+        fresh = frozenset(held) - self._announced
+        self._announced.update(held)
+        return fresh if isinstance(decision, Announce) else _NONE
 
     def holders(self, address: Address) -> frozenset[ServiceKey]:
         """The Services that have an address."""
         return frozenset(self._holders.get(address, ()))
 
-    def _hold(self, key: ServiceKey, addresses: frozenset[Address]) -> None:
-        before = self._held.get(key, frozenset())
+    def _hold(self, key: ServiceKey, addresses: tuple[Address, ...]) -> None:
+        before = self._held.get(key, ())
         if addresses == before:
             return
-        for address in before - addresses:
-            self._holders[address].discard(key)
-            if not self._holders[address]:
+        for address in set(before).difference(addresses):
+            others = tuple(each for each in self._holders[address] if each != key)
+            if others:
+                self._holders[address] = others
+            else:
                 del self._holders[address]
                 self._announced.discard(address)
-        for address in addresses - before:
-            self._holders.setdefault(address, set()).add(key)
+        for address in set(addresses).difference(before):
+            self._holders[address] = (*self._holders.get(address, ()), key)
         if addresses:
             self._held[key] = addresses
         else:
@@ -69,13 +75,14 @@ def _is_announced(decision: Decision) -> bool:
     return isinstance(reason, OtherNode) or (isinstance(reason, NoAdvertisement) and reason.witness is None)
 
 
-def _addresses(service: Service) -> frozenset[Address]:
+def _addresses(service: Service) -> tuple[Address, ...]:
+    """Those that its status shows, each once."""
     if service.spec.type != "LoadBalancer":
-        return frozenset()
-    found = set()
+        return ()
+    found: dict[Address, None] = {}
     for ingress in service.status.load_balancer.ingress:
         try:
-            found.add(Address.parse(ingress.ip))
+            found[Address.parse(ingress.ip)] = None
         except ValueError:
             continue  # announced by nobody
-    return frozenset(found)
+    return tuple(found)
