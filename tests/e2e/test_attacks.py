@@ -262,7 +262,7 @@ async def test_an_api_server_killed_amid_assignment_comes_back_to_the_same_addre
     await cluster.lab.start()
     back = time.monotonic() - died
     nothing_moved(before, await many.some(150))
-    assert time.monotonic() - died < back + HANDOVER_S + 5.0, "the controller is back at work within moments"
+    assert time.monotonic() - died < back + HANDOVER_S + 15.0, "the controller is back at work within moments"
 
 
 async def test_reset_connections_to_the_api_server_cost_nothing(
