@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from kubelab.apiclient import ApiClient, Resource
@@ -74,17 +74,22 @@ def pool(*addresses: str) -> Object:
     }
 
 
-async def create_services(client: ApiClient, numbers: range) -> None:
-    """Creates Services, some at once."""
+async def create_all(client: ApiClient, resource: Resource, objects: Iterable[Object]) -> None:
+    """Creates objects of a kind in `default`, some at once."""
     gate = asyncio.Semaphore(IN_FLIGHT)
 
-    async def one(number: int) -> None:
+    async def one(obj: Object) -> None:
         async with gate:
-            await client.create(SERVICES, service(number), namespace="default")
+            await client.create(resource, obj, namespace="default")
 
     async with asyncio.TaskGroup() as group:
-        for number in numbers:
-            group.create_task(one(number))
+        for each in objects:
+            group.create_task(one(each))
+
+
+async def create_services(client: ApiClient, numbers: range) -> None:
+    """Creates Services, some at once."""
+    await create_all(client, SERVICES, map(service, numbers))
 
 
 async def assigned(client: ApiClient, wanted: int, timeout_s: float) -> float:

@@ -14,14 +14,13 @@ import asyncio
 import time
 from pathlib import Path
 
-from installation import NAMESPACE, POOLS, assigned, create_services, installed, memory_mib, pool, report
+from installation import NAMESPACE, POOLS, assigned, create_all, create_services, installed, memory_mib, pool, report
 
 from kubelab.apiclient import ApiClient, Resource
 from kubelab.lab import Lab
 
 SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", namespaced=True)
 SETTLE_S = 5.0
-IN_FLIGHT = 32
 
 
 def endpoint_slice(number: int) -> dict[str, object]:
@@ -43,15 +42,7 @@ def endpoint_slice(number: int) -> dict[str, object]:
 async def create(client: ApiClient, numbers: range) -> None:
     """Services and their EndpointSlices, some at once."""
     await create_services(client, numbers)
-    gate = asyncio.Semaphore(IN_FLIGHT)
-
-    async def one(number: int) -> None:
-        async with gate:
-            await client.create(SLICES, endpoint_slice(number), namespace="default")
-
-    async with asyncio.TaskGroup() as group:
-        for number in numbers:
-            group.create_task(one(number))
+    await create_all(client, SLICES, map(endpoint_slice, numbers))
 
 
 def pages_mib(pid: int) -> tuple[float, float]:

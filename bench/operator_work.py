@@ -8,12 +8,14 @@ import json
 import os
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from installation import NAMESPACE, ROOT, memory_mib, report
 
+from kubelab import changes
 from kubelab.apiclient import ApiClient, WatchEvent
+from kubelab.changes import first, has
 from kubelab.lab import Lab
 from kubelab.resource import PatchKind, Resource
 
@@ -37,21 +39,6 @@ EDITS: list[tuple[Resource, str, dict[str, Any]]] = [
 """What foreign hands do; each of it is the operator's to undo."""
 
 
-def has(obj: Any, change: Any) -> bool:
-    """Whether an object is as a merge patch would have it."""
-    if isinstance(change, dict):
-        return isinstance(obj, dict) and all(has(obj.get(key), value) for key, value in change.items())
-    return bool(obj == change)
-
-
-async def seen(changes: AsyncIterator[WatchEvent], holds: Callable[[WatchEvent], bool]) -> float:
-    """When the first change came of which that is so."""
-    async for change in changes:
-        if change.kind != "BOOKMARK" and holds(change):
-            return time.monotonic()
-    raise SystemExit("a watch has ended")
-
-
 async def watch(client: ApiClient, resource: Resource, name: str) -> AsyncIterator[WatchEvent]:
     version = await client.version(resource, NAMESPACE)
     return client.watch(resource, NAMESPACE, resource_version=version, field_selector=f"metadata.name={name}")
@@ -62,31 +49,25 @@ async def applied_s(client: ApiClient) -> float:
     watches = [await watch(client, DAEMON_SETS, "speaker"), await watch(client, DEPLOYMENTS, "controller")]
     began = time.monotonic()
     await client.create(METALLBS, METALLB, NAMESPACE)
-    return max(await asyncio.gather(*(seen(each, lambda change: change.kind == "ADDED") for each in watches))) - began
+    return max(await asyncio.gather(*(first(each, lambda change: change.kind == "ADDED") for each in watches))) - began
 
 
 async def undone_s(client: ApiClient, resource: Resource, name: str, change: dict[str, Any]) -> tuple[float, float]:
     """From an edit, and from a deletion, until the object is as it should be."""
-    changes = await watch(client, resource, name)
+    seen = await watch(client, resource, name)
     await client.patch(resource, name, change, NAMESPACE, kind=PatchKind.MERGE)
-    edited = await seen(changes, lambda event: has(event.object, change))
-    undone = await seen(changes, lambda event: not has(event.object, change))
+    edited = await first(seen, lambda event: has(event.object, change))
+    undone = await first(seen, lambda event: not has(event.object, change))
     await client.delete(resource, name, NAMESPACE)
-    gone = await seen(changes, lambda event: event.kind == "DELETED")
-    back = await seen(changes, lambda event: event.kind == "ADDED")
+    gone = await first(seen, lambda event: event.kind == "DELETED")
+    back = await first(seen, lambda event: event.kind == "ADDED")
     return undone - edited, back - gone
 
 
 async def written(lab: Lab) -> int:
     """How often the operator has written anything but its Lease and events."""
-    items = json.loads((await lab.kubectl("get", "--raw", "/debug/rights")).stdout)["items"]
-    return sum(
-        each["count"]
-        for each in items
-        if each["user"] == USER
-        and each["verb"] in {"create", "update", "patch", "delete"}
-        and each["resource"] not in {"leases", "events"}
-    )
+    rights = await lab.kubectl("get", "--raw", "/debug/rights")
+    return changes.written(json.loads(rights.stdout), USER)
 
 
 async def available(lab: Lab) -> None:

@@ -6,19 +6,17 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from kubelab.apiclient import ApiClient, WatchEvent
+from kubelab import changes
+from kubelab.apiclient import ApiClient
+from kubelab.changes import has
 from kubelab.resource import PatchKind, Resource
 
 NAMESPACE = "metallb-system"
 USER = f"system:serviceaccount:{NAMESPACE}:manager-account"
-WRITES = {"create", "update", "patch", "delete"}
-OURS_TO_COUNT = {"leases", "events"}
-"""Written by the clock, and by the recorder: not what is counted."""
 
 CHAOS_S = 20.0
 QUIET_S = 5.0
@@ -40,12 +38,7 @@ pytestmark = pytest.mark.e2e
 
 async def written(cluster: Any) -> int:
     """How often the operator has written objects since the lab's start."""
-    items = json.loads(await cluster.kubectl("get", "--raw", "/debug/rights"))["items"]
-    return sum(
-        each["count"]
-        for each in items
-        if each["user"] == USER and each["verb"] in WRITES and each["resource"] not in OURS_TO_COUNT
-    )
+    return changes.written(json.loads(await cluster.kubectl("get", "--raw", "/debug/rights")), USER)
 
 
 async def specs(cluster: Any) -> dict[str, Any]:
@@ -133,36 +126,21 @@ SOON_S = 2.0
 """On a machine that does other things, too; quiet it takes a tenth of a second."""
 
 
-def has(obj: Any, change: Any) -> bool:
-    """Whether an object is as a merge patch would have it."""
-    if isinstance(change, dict):
-        return isinstance(obj, dict) and all(has(obj.get(key), value) for key, value in change.items())
-    return bool(obj == change) or (change == [] and not obj)
-
-
-async def until_seen(changes: AsyncIterator[WatchEvent], holds: Callable[[Any], bool]) -> float:
-    """When the first change came of which that is so."""
-    async for change in changes:
-        if change.kind != "BOOKMARK" and holds(change):
-            return time.monotonic()
-    raise AssertionError("the watch has ended")
-
-
 @pytest.mark.parametrize(("kind", "name"), OBJECTS)
 async def test_an_edit_and_a_deletion_are_undone_within_a_second(cluster: Any, kind: str, name: str) -> None:
     resource, change = RESOURCES[kind], EDITS[kind] if kind != "daemonset" else SCALED
     async with ApiClient.from_kubeconfig(cluster.lab.kubeconfig) as client, asyncio.timeout(30):
         version = await client.version(resource, NAMESPACE)
         only = f"metadata.name={name}"
-        changes = client.watch(resource, NAMESPACE, resource_version=version, field_selector=only)
+        seen = client.watch(resource, NAMESPACE, resource_version=version, field_selector=only)
         before = await client.get(resource, name, NAMESPACE)
         await client.patch(resource, name, change, NAMESPACE, kind=PatchKind.MERGE)
-        edited = await until_seen(changes, lambda event: has(event.object, change))
-        undone = await until_seen(changes, lambda event: not has(event.object, change))
+        edited = await changes.first(seen, lambda event: has(event.object, change))
+        undone = await changes.first(seen, lambda event: not has(event.object, change))
         assert undone - edited < SOON_S
         await client.delete(resource, name, NAMESPACE)
-        gone = await until_seen(changes, lambda event: event.kind == "DELETED")
-        back = await until_seen(changes, lambda event: event.object["metadata"]["uid"] != before["metadata"]["uid"])
+        gone = await changes.first(seen, lambda event: event.kind == "DELETED")
+        back = await changes.first(seen, lambda event: event.object["metadata"]["uid"] != before["metadata"]["uid"])
         assert back - gone < SOON_S
     await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
 

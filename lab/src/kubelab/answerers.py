@@ -15,10 +15,10 @@ import selectors
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from kubelab.witness import Address, answer_in, arp_question, ndp_question
+from kubelab.witness import Address, answer_in, frames_until, question
 
 _ALL: Final = 3
 _BATCH: Final = 200
@@ -45,9 +45,8 @@ def ask(interface: str, sources: Sequence[str], targets: Sequence[str], wait_s: 
             for at in range(0, len(wanted), _BATCH):
                 batch = wanted[at : at + _BATCH]
                 for target in batch:
-                    make = arp_question if target.version == 4 else ndp_question  # noqa: PLR2004  # IPv4
-                    sock.send(make(mac, own[target.version], target))
-                for frame in _until(selector, sock, time.monotonic() + wait_s):
+                    sock.send(question(mac, own[target.version], target))
+                for frame in frames_until(selector, sock, time.monotonic() + wait_s):
                     _take(frame, batch, found)
     return {str(target): macs for target, macs in found.items()}
 
@@ -57,12 +56,6 @@ def _take(frame: bytes, batch: Sequence[Address], found: dict[Address, list[str]
         answer = answer_in(frame, target)
         if answer is not None and answer[0] not in found[target]:
             found[target].append(answer[0])
-
-
-def _until(selector: selectors.BaseSelector, sock: socket.socket, moment_s: float) -> Iterator[bytes]:
-    while (left := moment_s - time.monotonic()) > 0:
-        for _ in selector.select(left):
-            yield sock.recv(2048)
 
 
 def main() -> None:

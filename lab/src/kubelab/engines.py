@@ -202,10 +202,7 @@ def _prepare_router(site: Site, router: Router, bgp: Bgp) -> None:
         "addresses": [str(each.ip) for each in lan.addresses],
         "ranges": [str(each.network) for each in lan.addresses],
     }
-    names = {"nodesASN": "nodes_asn", "maximumPaths": "maximum_paths"}
-    _write_json(
-        site.path(f"router-{router.name}.json"), {names.get(name, name): value for name, value in document.items()}
-    )
+    _write_json(site.path(f"router-{router.name}.json"), document)
 
 
 def _prepare_agent(site: Site, authority: pki.Authority, node: Node, images: Mapping[str, Json]) -> None:

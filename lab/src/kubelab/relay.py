@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
 import sys
-from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from kubelab import component
+from kubelab.component import Ready
 
 _BACKLOG: Final = 1024
 _LOOK_AGAIN_S: Final = 0.02
@@ -29,12 +30,12 @@ class Config(msgspec.Struct, frozen=True):
     port: int
 
 
-async def serve(config: Config) -> None:
-    """Hand on until cancelled; `ready` is printed once connections are taken."""
+async def serve(config: Config, ready: Ready) -> None:
+    """Hand on until cancelled; `ready` is called once connections are taken."""
     listener = socket.socket(fileno=config.listen_fd)
     listener.setblocking(False)
     loop = asyncio.get_running_loop()
-    print("ready", flush=True)  # noqa: T201  # the starter waits for it
+    ready()
     async with asyncio.TaskGroup() as open_ones:
         while True:
             taken, _ = await loop.sock_accept(listener)
@@ -83,17 +84,10 @@ async def pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> No
         target.transport.abort()
 
 
-async def _until_stopped(config: Config) -> None:
-    task = asyncio.create_task(serve(config))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-
-
-def main() -> None:
-    """Hand on until SIGTERM."""
-    asyncio.run(_until_stopped(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Config)))
+def main() -> int:
+    """Hand on until SIGTERM or SIGINT; the exit code."""
+    return component.live("relay", Config, serve)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -130,6 +130,12 @@ def ndp_question(mac: bytes, source: Address, target: Address) -> bytes:
     return b"\x33\x33\xff" + low + mac + struct.pack("!H", _IPV6) + header + message
 
 
+def question(mac: bytes, source: Address, target: Address) -> bytes:
+    """The frame that asks who has the target: by ARP, or by NDP."""
+    make = arp_question if target.version == 4 else ndp_question  # noqa: PLR2004  # IPv4
+    return make(mac, source, target)
+
+
 def answer_in(frame: bytes, target: Address) -> tuple[str, bool] | None:
     """The Ethernet address that a frame names for the target, and whether it answers a question."""
     kind = int.from_bytes(frame[12:14])
@@ -172,26 +178,25 @@ def watch(interface: str, source: str, target: str, interval_s: float, seconds: 
         sock.bind((interface, _ALL))
         sock.setblocking(False)
         mac = sock.getsockname()[4]
-        make = arp_question if theirs.version == 4 else ndp_question  # noqa: PLR2004  # IPv4
-        question = make(mac, ours, theirs)
+        frame = question(mac, ours, theirs)
         record = Record(began_s=time.monotonic())
         with selectors.DefaultSelector() as selector:
             selector.register(sock, selectors.EVENT_READ)
             for number in range(round(seconds / interval_s)):
                 if ending:
                     break
-                sock.send(question)
+                sock.send(frame)
                 record.asked += 1
-                for frame in _until(selector, sock, record.began_s + (number + 1) * interval_s):
-                    found = answer_in(frame, theirs)
+                for answer in frames_until(selector, sock, record.began_s + (number + 1) * interval_s):
+                    found = answer_in(answer, theirs)
                     if found is not None:
                         record.answers.append(Answer(round(time.monotonic(), 4), *found))
         record.ended_s = time.monotonic()
     return record
 
 
-def _until(selector: selectors.BaseSelector, sock: socket.socket, moment_s: float) -> Iterator[bytes]:
-    """The frames that come until then."""
+def frames_until(selector: selectors.BaseSelector, sock: socket.socket, moment_s: float) -> Iterator[bytes]:
+    """The frames that come until then, in monotonic seconds; the selector holds the socket."""
     while (left := moment_s - time.monotonic()) > 0:
         for _ in selector.select(left):
             yield sock.recv(2048)

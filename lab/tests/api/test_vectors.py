@@ -26,6 +26,7 @@ from kubelab.apiserver.server import Options, Server
 from kubelab.apiserver.tokens import TokenKeys
 from kubelab.apiserver.webhooks.caller import Caller, NoCaller
 from kubelab.apiserver.webhooks.https import HttpsCaller
+from kubelab.conformance.running import differences
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "apiserver"
 
@@ -281,26 +282,7 @@ def masked_text(value: str, name: str) -> str:
 
 
 def first_difference(wanted: Any, answer: Any, path: str = "") -> str:
-    return next(differences(wanted, answer, path), "")
-
-
-def differences(wanted: Any, answer: Any, path: str) -> Iterator[str]:
-    if isinstance(wanted, dict) and isinstance(answer, dict):
-        for name in sorted(wanted.keys() | answer.keys()):
-            if name not in answer:
-                yield f"{path}.{name} is missing: {shown(wanted[name])}"
-            elif name not in wanted:
-                yield f"{path}.{name} is too much: {shown(answer[name])}"
-            else:
-                yield from differences(wanted[name], answer[name], f"{path}.{name}")
-    elif isinstance(wanted, list) and isinstance(answer, list):
-        for number, (one, other) in enumerate(zip(wanted, answer, strict=False)):
-            yield from differences(one, other, f"{path}[{number}]")
-        if len(wanted) != len(answer):
-            rest = wanted[len(answer) :] or answer[len(wanted) :]
-            yield f"{path} has {len(answer)} items instead of {len(wanted)}, from {shown(rest[0])}"
-    elif wanted != answer or type(wanted) is not type(answer):
-        yield f"{path} is {shown(answer)} instead of {shown(wanted)}"
+    return next(differences(wanted, answer, path), "")[: 2 * SHOWN]
 
 
 def shown(value: Any) -> str:

@@ -126,14 +126,6 @@ class Standing:
         return next((each for each in self.advertisements if self.shares and each.service_selectors), None)
 
 
-def decide(
-    service: Service | None, endpoints: Sequence[Endpoint], config: Config, cluster: Cluster, lb_class: str = ""
-) -> Decision:
-    """The whole decision for one Service, by election; None for one that is gone."""
-    standing = stand(service, endpoints, config, lb_class)
-    return judge(standing, cluster) if isinstance(standing, Standing) else Withhold(standing)
-
-
 def stand(
     service: Service | None, endpoints: Sequence[Endpoint], config: Config, lb_class: str = ""
 ) -> Standing | Reason:

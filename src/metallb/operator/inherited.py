@@ -126,6 +126,4 @@ def _claimed(entries: Sequence[Entry]) -> list[Entry] | None:
 
 def union(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     """All paths that are in one of two sets of fields (KEP-555, FieldsV1)."""
-    return {
-        key: union(one.get(key, {}), other.get(key, {})) for key in (*one, *(key for key in other if key not in one))
-    }
+    return {key: union(one.get(key, {}), other.get(key, {})) for key in {**one, **other}}

@@ -9,7 +9,7 @@ anew. A node that stops announcing sends nothing.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -123,26 +123,74 @@ Effect: TypeAlias = Send | Count | Drop | Conflict | Held | Proven | JoinGroup |
 
 
 @dataclass(slots=True)
+class Line:
+    """Addresses in the order in which something falls due for each of them.
+
+    A node that takes over thousands of addresses sends for them in batches: more at once than a socket's send buffer
+    and the receivers' queues take would be lost, round after round the same ones.
+    """
+
+    _due: dict[int, float] = field(default_factory=dict)
+    _heap: list[tuple[float, int]] = field(default_factory=list)
+    _next_batch: float = float("-inf")
+    _sent: int = 0
+
+    def put(self, address: int, due: float) -> None:
+        """It falls due then, and not when it would have before."""
+        self._due[address] = due
+        heapq.heappush(self._heap, (due, address))
+
+    def drop(self, address: int) -> None:
+        """It does not fall due any more."""
+        self._due.pop(address, None)
+
+    def take(self, now: float) -> Iterator[int]:
+        """Those that fell due by now, the longest due first, until a batch was sent for (`sent`)."""
+        self._sent = 0
+        while now >= self._next_batch and self._head() <= now:
+            _, address = heapq.heappop(self._heap)
+            del self._due[address]
+            yield address
+
+    def sent(self, now: float) -> None:
+        """Something was sent for the address that was taken last."""
+        self._sent += 1
+        if self._sent == BATCH:
+            self._next_batch = now + BATCH_INTERVAL_S
+
+    def deadline(self) -> float | None:
+        """When `take` gives something next."""
+        head = self._head()
+        return None if head == _NEVER else max(head, self._next_batch)
+
+    def _head(self) -> float:
+        """When the first falls due; those that were dropped or put anew meanwhile are taken out."""
+        while self._heap:
+            due, address = self._heap[0]
+            if self._due.get(address) == due:
+                return due
+            heapq.heappop(self._heap)
+        return _NEVER
+
+
+@dataclass(slots=True)
 class Bursts:
     """When which address is announced next. `frames` makes the frames of one round of an address.
 
     With the last round goes a probe, which `probe` makes: whoever has the address too and says nothing by itself
     answers that. Not earlier, as a node that announced it before may need a moment to give way.
-
-    A node that takes over thousands of addresses sends them in batches: more at once than a socket's send buffer and
-    the receivers' queues take would be lost, round after round the same ones.
     """
 
     frames: Callable[[int], Iterable[bytes]]
     probe: Callable[[int], bytes] | None = None
-    _due: dict[int, tuple[float, int]] = field(default_factory=dict)
-    _line: list[tuple[float, int]] = field(default_factory=list)
-    _next_batch: float = float("-inf")
+    _rounds: dict[int, int] = field(default_factory=dict)
+    _line: Line = field(default_factory=Line)
 
     def start(self, addresses: Iterable[int], now: float) -> list[Effect]:
         """Begins a burst for each address; the first round goes out at once."""
         for address in addresses:
-            self._schedule(address, now, ROUNDS)
+            self._rounds[address] = ROUNDS
+            self._line.put(address, now)
         return self.tick(now)
 
     def follow(self, before: frozenset[int], change: TableChanged, now: float) -> list[Effect]:
@@ -153,39 +201,23 @@ class Bursts:
     def stop(self, addresses: Iterable[int]) -> None:
         """No further round of these addresses."""
         for address in addresses:
-            self._due.pop(address, None)
+            self._rounds.pop(address, None)
+            self._line.drop(address)
 
     def tick(self, now: float) -> list[Effect]:
         """The rounds that fell due by now, the longest due first; a late tick sends one round, not those missed."""
         effects: list[Effect] = []
-        sent = 0
-        while now >= self._next_batch and self._head() <= now:
-            _, address = heapq.heappop(self._line)
-            _, rounds = self._due.pop(address)
+        for address in self._line.take(now):
+            rounds = self._rounds.pop(address)
             effects += [Send(frame, address, "gratuitous_sent") for frame in self.frames(address)]
             if rounds > 1:
-                self._schedule(address, now + ROUND_INTERVAL_S, rounds - 1)
+                self._rounds[address] = rounds - 1
+                self._line.put(address, now + ROUND_INTERVAL_S)
             elif self.probe is not None:
                 effects.append(Send(self.probe(address), address, "probes_sent"))
-            sent += 1
-            if sent == BATCH:
-                self._next_batch = now + BATCH_INTERVAL_S
+            self._line.sent(now)
         return effects
 
     def deadline(self) -> float | None:
         """When the next round is due."""
-        head = self._head()
-        return None if head == _NEVER else max(head, self._next_batch)
-
-    def _schedule(self, address: int, at: float, rounds: int) -> None:
-        self._due[address] = (at, rounds)
-        heapq.heappush(self._line, (at, address))
-
-    def _head(self) -> float:
-        """When the first in line is due; those that were stopped or begun anew meanwhile are taken out."""
-        while self._line:
-            at, address = self._line[0]
-            if address in self._due and self._due[address][0] == at:
-                return at
-            heapq.heappop(self._line)
-        return _NEVER
+        return self._line.deadline()

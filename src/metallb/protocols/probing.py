@@ -11,13 +11,12 @@ does not have it yet: our announcement, which comes first, tells them.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
-from metallb.protocols.announcing import BATCH, BATCH_INTERVAL_S, Effect, Held, Proven, Send
+from metallb.protocols.announcing import Effect, Held, Line, Proven, Send
 from metallb.protocols.ethernet import Mac
 
 PROBES: Final = 3
@@ -35,7 +34,6 @@ AGAIN_LAST_S: Final = 15.0
 class _Step:
     """Where an address stands. `sent`: probes since the last answer; `holder`: who answered last."""
 
-    due: float
     sent: int = 0
     again_s: float = AGAIN_FIRST_S
     holder: Mac | None = None
@@ -47,8 +45,7 @@ class Probing:
 
     probe: Callable[[int], bytes]
     _steps: dict[int, _Step] = field(default_factory=dict)
-    _line: list[tuple[float, int]] = field(default_factory=list)
-    _next_batch: float = float("-inf")
+    _line: Line = field(default_factory=Line)
 
     def __contains__(self, address: int) -> bool:
         """Whether it is asked for."""
@@ -63,29 +60,27 @@ class Probing:
         """From now on exactly these are asked for: the new ones at the next tick."""
         for address in self._steps.keys() - wanted:
             del self._steps[address]
+            self._line.drop(address)
         for address in sorted(wanted - self._steps.keys()):
-            self._schedule(address, _Step(now))
+            self._schedule(address, _Step(), now)
 
     def restart(self, now: float) -> None:
         """Asks for all of them anew: the interface has another Ethernet address, or another network."""
         for address, step in self._steps.items():
-            self._schedule(address, _Step(now, holder=step.holder))
+            self._schedule(address, _Step(holder=step.holder), now)
 
     def heard(self, address: int, mac: Mac, now: float) -> list[Effect]:
         """Another host says that it has an address that is asked for."""
         step = self._steps[address]
         known, step.holder = step.holder == mac, mac
         if step.sent:
-            step.sent = 0
-            self._schedule(address, _Step(now + step.again_s, 0, min(2 * step.again_s, AGAIN_LAST_S), mac))
+            self._schedule(address, _Step(0, min(2 * step.again_s, AGAIN_LAST_S), mac), now + step.again_s)
         return [] if known else [Held(address, mac)]
 
     def tick(self, now: float) -> list[Effect]:
         """Sends the probes that are due; tells of addresses that nobody has, which are asked for no more."""
         effects: list[Effect] = []
-        sent = 0
-        while now >= self._next_batch and self._head() <= now:
-            _, address = heapq.heappop(self._line)
+        for address in self._line.take(now):
             step = self._steps[address]
             if step.sent == PROBES:
                 del self._steps[address]
@@ -93,34 +88,14 @@ class Probing:
                 continue
             effects.append(Send(self.probe(address), address, "probes_sent"))
             step.sent += 1
-            step.due = now + (PROBE_INTERVAL_S if step.sent < PROBES else ANNOUNCE_WAIT_S)
-            heapq.heappush(self._line, (step.due, address))
-            sent += 1
-            if sent == BATCH:
-                self._next_batch = now + BATCH_INTERVAL_S
+            self._line.put(address, now + (PROBE_INTERVAL_S if step.sent < PROBES else ANNOUNCE_WAIT_S))
+            self._line.sent(now)
         return effects
 
     def deadline(self) -> float | None:
         """When `tick` is wanted next."""
-        head = self._head()
-        return None if head == float("inf") else max(head, self._next_batch)
+        return self._line.deadline()
 
-    def _schedule(self, address: int, step: _Step) -> None:
+    def _schedule(self, address: int, step: _Step, due: float) -> None:
         self._steps[address] = step
-        heapq.heappush(self._line, (step.due, address))
-
-    def _head(self) -> float:
-        """When the first in line is due; what was given up or begun anew meanwhile is taken out."""
-        while self._line:
-            due, address = self._line[0]
-            if address in self._steps and self._steps[address].due == due:
-                return due
-            heapq.heappop(self._line)
-        return float("inf")
-
-
-def earliest(first: float | None, second: float | None) -> float | None:
-    """The earlier of two deadlines; None: never."""
-    if first is None or second is None:
-        return second if first is None else first
-    return min(first, second)
+        self._line.put(address, due)

@@ -10,7 +10,7 @@ import pytest
 
 from metallb.advertisement import reasons
 from metallb.advertisement.interfaces import Exclusion, Interface
-from metallb.advertisement.layer2 import EXCLUDE_LABEL, Announce, Cluster, Withhold, decide
+from metallb.advertisement.layer2 import EXCLUDE_LABEL, Announce, Cluster, Decision, Standing, Withhold, judge, stand
 from metallb.api.core import (
     Condition,
     Endpoint,
@@ -50,6 +50,12 @@ def config(*advertisements: L2Advertisement) -> Config:
 
 EVERYWHERE = L2Advertisement("all")
 CLUSTER = Cluster(me=B, live=frozenset({A, B, C}))
+
+
+def decide(service: Service | None, endpoints: list[Endpoint], config: Config, cluster: Cluster) -> Decision:
+    """The whole decision by election, as the speaker comes to it."""
+    standing = stand(service, endpoints, config)
+    return judge(standing, cluster) if isinstance(standing, Standing) else Withhold(standing)
 
 
 @pytest.fixture

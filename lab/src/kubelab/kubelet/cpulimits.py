@@ -33,10 +33,15 @@ class Hierarchy:
     version: int
     options: str = ""
 
+    @property
+    def is_unified(self) -> bool:
+        """Version 2: one hierarchy for all controllers, which a group's parent has to hand down."""
+        return self.version == 2  # noqa: PLR2004  # the version's own number
+
     def limit(self, millis: int) -> tuple[str, str]:
         """The file that holds a limit, and its text for so many thousandths of a processor."""
         quota = max(_SHORTEST_US, PERIOD_US * millis // 1000)
-        return ("cpu.max", f"{quota} {PERIOD_US}") if self.version == 2 else ("cpu.cfs_quota_us", str(quota))  # noqa: PLR2004  # cgroup v2
+        return ("cpu.max", f"{quota} {PERIOD_US}") if self.is_unified else ("cpu.cfs_quota_us", str(quota))
 
 
 def hierarchy(mounts: str) -> Hierarchy | None:
@@ -61,11 +66,11 @@ def mounted(at: Path) -> Hierarchy | None:
         if not os.path.ismount(at):
             at.mkdir(parents=True, exist_ok=True)
             safe = MountFlags.NOSUID | MountFlags.NODEV | MountFlags.NOEXEC
-            kernel.mount("cgroup", at, "cgroup" if found.version == 1 else "cgroup2", safe, found.options)
-        readable = found.version == 1 or "cpu" in (at / "cgroup.subtree_control").read_text(encoding="ascii").split()
+            kernel.mount("cgroup", at, "cgroup2" if found.is_unified else "cgroup", safe, found.options)
+        handed_down = not found.is_unified or "cpu" in (at / "cgroup.subtree_control").read_text("ascii").split()
     except OSError:
         return None
-    return replace(found, root=at) if readable else None
+    return replace(found, root=at) if handed_down else None
 
 
 def group_of(folder: Path) -> str:
@@ -90,7 +95,7 @@ class CpuLimits:
         name, text = self.hierarchy.limit(millis)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if self.hierarchy.version == 2:  # noqa: PLR2004  # cgroup v2
+            if self.hierarchy.is_unified:
                 (top / "cgroup.subtree_control").write_text("+cpu", encoding="ascii")
             (folder / name).write_text(text, encoding="ascii")
             for pid in pids:

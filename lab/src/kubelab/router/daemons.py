@@ -36,10 +36,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     daemon: Literal["frr", "bird"]
     asn: int
-    nodes_asn: int
+    nodes_asn: int = msgspec.field(name="nodesASN")
     addresses: tuple[str, ...]
     ranges: tuple[str, ...]
-    maximum_paths: int = 16
+    maximum_paths: int = msgspec.field(default=16, name="maximumPaths")
     bfd: bool = False
 
     @property

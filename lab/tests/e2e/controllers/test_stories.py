@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,14 @@ from typing import Any
 import pytest
 
 from kubelab.apiclient import ApiClient, ApiFailure, Resource
+from kubelab.conformance.running import differences
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "apiserver"
 PODS = Resource("", "v1", "pods", True)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", True)
 PATIENCE_S = 10.0
+SHOWN = 800
+"""Characters of a difference."""
 LOOK_AGAIN_S = 0.05
 
 MOMENT = "an answer from the midst of what a controller does in several steps"
@@ -125,9 +127,8 @@ class Told:
             return ""
         if status != 200:
             return f"{status} {answer!r} instead of {line['status']}"
-        return next(
-            differences(ordered(masked(json.loads(self.here(json.dumps(wanted))))), ordered(masked(answer)), ""), ""
-        )
+        recorded = ordered(masked(json.loads(self.here(json.dumps(wanted)))))
+        return next(differences(recorded, ordered(masked(answer))), "")[:SHOWN]
 
     def learn(self, wanted: Any, answer: Any) -> None:
         """Note what generated names, hashes and uids are called here."""
@@ -215,24 +216,6 @@ def mask_text(text: str) -> str:
     for pattern, mask in MASKS:
         text = re.sub(pattern, mask, text, flags=re.DOTALL)
     return text
-
-
-def differences(wanted: Any, answer: Any, path: str) -> Iterator[str]:
-    if isinstance(wanted, dict) and isinstance(answer, dict):
-        for name in sorted(wanted.keys() | answer.keys()):
-            if name not in answer:
-                yield f"{path}.{name} is missing: {json.dumps(wanted[name])[:300]}"
-            elif name not in wanted:
-                yield f"{path}.{name} is too much: {json.dumps(answer[name])[:300]}"
-            else:
-                yield from differences(wanted[name], answer[name], f"{path}.{name}")
-    elif isinstance(wanted, list) and isinstance(answer, list):
-        if len(wanted) != len(answer):
-            yield f"{path} has {len(answer)} items instead of {len(wanted)}"
-        for number, (one, other) in enumerate(zip(wanted, answer, strict=False)):
-            yield from differences(one, other, f"{path}[{number}]")
-    elif wanted != answer:
-        yield f"{path} is {json.dumps(answer)[:300]} instead of {json.dumps(wanted)[:300]}"
 
 
 async def keep_alive(client: ApiClient, living: set[str]) -> None:

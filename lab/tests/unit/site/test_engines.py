@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kubelab import kubeconfig, state
-from kubelab.cluster import Cluster, parse, plan
+from kubelab.cluster import parse, plan
 from kubelab.cluster.model import Images
 from kubelab.engines import Commands, EmbeddedEngine, Site, architecture, installed_images, merged_images
 from kubelab.objects import Json
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    layout = state.layout("one", tmp_path)
-    lock = state.claim(layout)
-    cluster = Cluster.default()
-    yield Site(
-        layout, cluster, plan(cluster), 7, "https://127.0.0.1:4321", "/venv/python", 1_800_000_000.0, lambda n: n // 3
-    )
-    os.close(lock)
 
 
 def config(site: Site, name: str) -> Json:

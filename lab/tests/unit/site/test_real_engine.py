@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kubelab import state
-from kubelab.cluster import Cluster, plan
 from kubelab.engines import Commands, EmbeddedEngine, Site
 from kubelab.real_engine import BINARIES, AssetsError, RealEngine, chosen, engine
 
@@ -39,17 +36,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 print(os.getpid(), flush=True)
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    layout = state.layout("one", tmp_path)
-    lock = state.claim(layout)
-    cluster = Cluster.default()
-    yield Site(
-        layout, cluster, plan(cluster), 7, "https://127.0.0.1:4321", "/venv/python", 1_800_000_000.0, lambda n: n // 3
-    )
-    os.close(lock)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from metallb.protocols.announcing import (
-    Bursts,
     Conflict,
     Count,
     Drop,
@@ -19,14 +18,12 @@ from metallb.protocols.announcing import (
     FrameReceived,
     Input,
     InterfaceChanged,
-    Proven,
     Send,
-    TableChanged,
 )
 from metallb.protocols.arp.errors import DecodeError
 from metallb.protocols.arp.packet import REPLY, REQUEST, ArpPacket, decode
+from metallb.protocols.claims import Claims
 from metallb.protocols.ethernet import BROADCAST, Mac
-from metallb.protocols.probing import Probing, earliest
 
 _NOBODY = Mac(bytes(6))
 
@@ -36,14 +33,11 @@ class ArpResponder:
     """A machine (protocols/machine.py) for one interface; addresses are integers of 32 bits."""
 
     mac: Mac
-    table: frozenset[int] = frozenset()
-    _bursts: Bursts = field(init=False)
-    _probing: Probing = field(init=False)
+    _claims: Claims = field(init=False)
 
     def __post_init__(self) -> None:
         """Nothing is announced yet."""
-        self._bursts = Bursts(self._round, self._probe)
-        self._probing = Probing(self._probe)
+        self._claims = Claims(self._round, self._probe)
 
     def feed(self, event: Input, now: float) -> list[Effect]:
         """Takes a frame, a new table, or a new Ethernet address."""
@@ -51,33 +45,16 @@ class ArpResponder:
             return self._answer(event.frame, now)
         if isinstance(event, InterfaceChanged):
             self.mac = event.mac
-            self._probing.restart(now)
-            return [*self._bursts.start(sorted(self.table), now), *self._prove(now)]
-        return self._replace(event, now)
+            return self._claims.again(now)
+        return self._claims.follow(event, now)
 
     def tick(self, now: float) -> list[Effect]:
         """Sends the probes and the rounds of announcements that fell due."""
-        return [*self._prove(now), *self._bursts.tick(now)]
+        return self._claims.tick(now)
 
     def deadline(self) -> float | None:
         """When the next round or probe is due."""
-        return earliest(self._bursts.deadline(), self._probing.deadline())
-
-    def _replace(self, event: TableChanged, now: float) -> list[Effect]:
-        before, unproven = self.table, (event.unproven & event.addresses) - self.table
-        self.table = event.addresses - unproven
-        self._probing.follow(unproven, now)
-        burst = self._bursts.follow(before, TableChanged(self.table, event.renewed), now)
-        return [*burst, *self._prove(now)]
-
-    def _prove(self, now: float) -> list[Effect]:
-        """Probes; what nobody has is announced at once."""
-        effects = self._probing.tick(now)
-        proven = [each.address for each in effects if isinstance(each, Proven)]
-        if not proven:
-            return effects
-        self.table = self.table.union(proven)
-        return [*effects, *self._bursts.start(proven, now)]
+        return self._claims.deadline()
 
     def _answer(self, frame: bytes, now: float) -> list[Effect]:
         try:
@@ -86,10 +63,10 @@ class ArpResponder:
             return [Drop(f"malformed-{error.code}")]
         if heard.sender_mac == self.mac:
             return [Drop("own")]
-        if heard.sender_ip in self._probing:
-            held = self._probing.heard(heard.sender_ip, heard.sender_mac, now)
+        if self._claims.asks_for(heard.sender_ip):
+            held = self._claims.heard(heard.sender_ip, heard.sender_mac, now)
             return [Conflict(heard.sender_ip, heard.sender_mac), *held]
-        if heard.sender_ip not in self.table:
+        if heard.sender_ip not in self._claims.table:
             return self._reply(heard)
         conflict = Conflict(heard.sender_ip, heard.sender_mac)
         if heard.operation != REQUEST or heard.target_ip == heard.sender_ip:
@@ -102,7 +79,7 @@ class ArpResponder:
         if request.destination not in (BROADCAST, self.mac):
             return [Drop("other-destination")]
         address = request.target_ip
-        if address not in self.table:
+        if address not in self._claims.table:
             return [Drop("not-ours")]
         reply = ArpPacket(
             destination=request.sender_mac,

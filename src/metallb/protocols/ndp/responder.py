@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from metallb.protocols.announcing import (
-    Bursts,
     Conflict,
     Count,
     Drop,
@@ -23,10 +22,9 @@ from metallb.protocols.announcing import (
     InterfaceChanged,
     JoinGroup,
     LeaveGroup,
-    Proven,
     Send,
-    TableChanged,
 )
+from metallb.protocols.claims import Claims
 from metallb.protocols.ethernet import Mac
 from metallb.protocols.ndp.errors import DecodeError
 from metallb.protocols.ndp.packet import (
@@ -40,7 +38,6 @@ from metallb.protocols.ndp.packet import (
     multicast_mac,
     solicited_node,
 )
-from metallb.protocols.probing import Probing, earliest
 
 
 @dataclass(slots=True)
@@ -52,15 +49,12 @@ class NdpResponder:
 
     mac: Mac
     link_local: int
-    table: frozenset[int] = frozenset()
-    _bursts: Bursts = field(init=False)
-    _probing: Probing = field(init=False)
+    _claims: Claims = field(init=False)
     _users: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         """Nothing is announced yet."""
-        self._bursts = Bursts(self._round, self._probe)
-        self._probing = Probing(self._probe)
+        self._claims = Claims(self._round, self._probe)
 
     def feed(self, event: Input, now: float) -> list[Effect]:
         """Takes a frame, a new table, or a new Ethernet address."""
@@ -68,34 +62,17 @@ class NdpResponder:
             return self._answer(event.frame, now)
         if isinstance(event, InterfaceChanged):
             self.mac = event.mac
-            self._probing.restart(now)
-            return [*self._bursts.start(sorted(self.table), now), *self._prove(now)]
-        return self._replace(event, now)
+            return self._claims.again(now)
+        groups = self._regroup(self._claims.addresses, event.addresses)
+        return [*groups, *self._claims.follow(event, now)]
 
     def tick(self, now: float) -> list[Effect]:
         """Sends the probes and the rounds of announcements that fell due."""
-        return [*self._prove(now), *self._bursts.tick(now)]
+        return self._claims.tick(now)
 
     def deadline(self) -> float | None:
         """When the next round or probe is due."""
-        return earliest(self._bursts.deadline(), self._probing.deadline())
-
-    def _replace(self, event: TableChanged, now: float) -> list[Effect]:
-        before, unproven = self.table, (event.unproven & event.addresses) - self.table
-        listened = before.union(self._probing.addresses)
-        self.table = event.addresses - unproven
-        self._probing.follow(unproven, now)
-        burst = self._bursts.follow(before, TableChanged(self.table, event.renewed), now)
-        return [*self._regroup(listened, event.addresses), *burst, *self._prove(now)]
-
-    def _prove(self, now: float) -> list[Effect]:
-        """Probes; what nobody has is announced at once."""
-        effects = self._probing.tick(now)
-        proven = [each.address for each in effects if isinstance(each, Proven)]
-        if not proven:
-            return effects
-        self.table = self.table.union(proven)
-        return [*effects, *self._bursts.start(proven, now)]
+        return self._claims.deadline()
 
     def _regroup(self, before: frozenset[int], after: frozenset[int]) -> list[Effect]:
         """Leaves groups that no address needs any more, joins those that one needs now, answered for or probed for."""
@@ -119,9 +96,9 @@ class NdpResponder:
         if heard.source == self.link_local or heard.source_mac == self.mac:
             return [Drop("own")]
         address, mac = heard.target, heard.link_layer or heard.source_mac
-        if heard.kind == ADVERTISEMENT and address in self._probing:
-            return [Conflict(address, mac), *self._probing.heard(address, mac, now)]
-        if address not in self.table:
+        if heard.kind == ADVERTISEMENT and self._claims.asks_for(address):
+            return [Conflict(address, mac), *self._claims.heard(address, mac, now)]
+        if address not in self._claims.table:
             return [Drop("not-ours")]
         if heard.kind == ADVERTISEMENT:
             return [Conflict(address, mac)]
