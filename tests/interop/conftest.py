@@ -30,7 +30,7 @@ class ApiServer:
         command = (sys.executable, "-m", STANDALONE, "--dir", str(self.folder), "--port", str(self.port))
         self.process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         assert self.process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (line := (await self.process.stdout.readline()).decode()).strip() != "ready":
                 assert line, "the API server ended before it was ready"
         self.port = int(self.credentials.server.rpartition(":")[2])

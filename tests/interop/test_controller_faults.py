@@ -281,7 +281,7 @@ async def world(client: KubeClient, credentials: Credentials, tmp_path: Path) ->
         await client.create(NAMESPACES, namespace, decoder=BARE)
         for path in sorted((MANIFESTS / "crds").glob("*.yaml")):
             await client.create(CRDS, yaml.safe_load(path.read_text()), decoder=BARE)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     await client.create(IP_ADDRESS_POOLS, POOL, namespace=NAMESPACE, decoder=BARE)
@@ -387,11 +387,11 @@ async def test_a_new_leader_with_an_old_cache_gives_nothing_until_it_has_caught_
     await world.create(*(f"s{number}" for number in range(30)))
     first, second = await world.road(), await world.road()
     leading = await world.controller(first, "leading")
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not await world.holder():  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(0.05)
     await world.controller(second, "waiting")
-    await asyncio.wait_for(second.watching.wait(), 15)
+    await asyncio.wait_for(second.watching.wait(), 60)
     await asyncio.sleep(0.5)
     second.held.clear()
     await world.client.create(IP_ADDRESS_POOLS, POOL, namespace=NAMESPACE, decoder=BARE)
@@ -400,7 +400,7 @@ async def test_a_new_leader_with_an_old_cache_gives_nothing_until_it_has_caught_
     leading.kill()
     await leading.ended()
     await world.lease_runs_out()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await world.holder() in {"", dead}:  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)

@@ -90,7 +90,7 @@ async def ready(settings: ControllerSettings) -> int:
 
 
 async def until_ready(*settings: ControllerSettings) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         for each in settings:
             while await ready(each) != 200:  # noqa: ASYNC110  # the process tells by its probe only
                 await asyncio.sleep(0.05)
@@ -164,7 +164,7 @@ async def test_with_rotation_off_the_files_are_waited_for_and_served(installed: 
 
     settings = replace(settings_of(), disable_cert_rotation=True, cert_dir=str(tmp_path))
     async with running(settings):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await ready(settings) != 503:  # noqa: ASYNC110  # the same
                 await asyncio.sleep(0.02)
         certificate, key = self_signed(NAME, [NAME], wall_s=time.time())

@@ -63,7 +63,7 @@ async def api(credentials: Credentials) -> AsyncIterator[Api]:
 
 
 async def served(api: Api, version: str, plural: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await api("GET", f"/apis/metallb.io/{version}/{plural}"))[0] != 200:  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(0.01)
 

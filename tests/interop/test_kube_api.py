@@ -172,7 +172,7 @@ async def test_one_of_two_candidates_leads_and_hands_over(client: KubeClient, na
         leadership = Leadership(client, namespace=namespace, name="l", identity=name, timing=timing)
         return asyncio.create_task(leadership.run(lead))
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         first = candidate("a")
         assert await leads.get() == "a"
         second = candidate("b")
@@ -194,7 +194,7 @@ async def test_one_of_two_candidates_leads_and_hands_over(client: KubeClient, na
 async def test_events_are_found_on_their_object_and_counted(client: KubeClient, namespace: str) -> None:
     made = await service(client, namespace)
     recorder = Recorder(client, component="metallb-controller")
-    async with running(recorder.run()), asyncio.timeout(10):
+    async with running(recorder.run()), asyncio.timeout(60):
         for _ in range(3):
             recorder.event(reference(SERVICES, made.metadata), "Normal", "IPAllocated", "Assigned")
         await recorder.flush()
@@ -216,7 +216,7 @@ async def test_an_informer_follows_what_happens(client: KubeClient, namespace: s
     informer.subscribe(lambda _key: changed.set())
 
     async def until(names: set[str]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while {item.metadata.name for item in informer.store} != names:
                 changed.clear()
                 await changed.wait()
@@ -239,7 +239,7 @@ async def test_an_informer_outlives_its_server(api_server: Any) -> None:
         informer = Informer(client, SERVICES, decoder=SERVICE, namespace="default")
         informer.subscribe(lambda _key: changed.set())
         await service(client, "default", "before")
-        async with running(informer.run()), asyncio.timeout(40):
+        async with running(informer.run()), asyncio.timeout(60):
             await informer.synced.wait()
             known = {item.metadata.name for item in informer.store}
             assert "before" in known

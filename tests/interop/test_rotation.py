@@ -118,7 +118,7 @@ class World:
 
     async def until(self, ask: Callable[[], Awaitable[bool]], what: str) -> None:
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await ask():  # noqa: ASYNC110  # the API has no event for it
                     await asyncio.sleep(0.02)
         except TimeoutError:

@@ -58,7 +58,7 @@ async def cluster(client: KubeClient, api_server: Any) -> list[str]:
             version["served"] = version["storage"]
         await client.create(CUSTOM_RESOURCE_DEFINITIONS, crd, decoder=BARE)
     await client.create(NAMESPACES, {"metadata": {"name": NAMESPACE}}, decoder=BARE)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await client.create(

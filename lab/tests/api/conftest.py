@@ -31,7 +31,7 @@ BINARIES = {
 }
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 ACCOUNTS = Resource("", "v1", "serviceaccounts", namespaced=True)
-START_S = 20.0
+START_S = 60.0
 _numbers = itertools.count()
 
 

@@ -13,7 +13,7 @@ import pytest
 from kubelab.apiclient import ApiClient, ApiFailure, Resource
 
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
-WITHIN_S = 10
+WITHIN_S = 60
 _numbers = itertools.count()
 
 SPEC = {

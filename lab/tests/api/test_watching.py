@@ -8,7 +8,7 @@ from typing import Any
 from kubelab.apiclient import ApiClient, Resource, WatchEvent
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", namespaced=True)
-WITHIN_S = 10
+WITHIN_S = 60
 
 
 async def take(client: ApiClient, count: int, namespace: str, **options: Any) -> list[WatchEvent]:

@@ -20,8 +20,8 @@ from kubelab.informer import Informer
 from kubelab.olm.names import CATALOG_SOURCES, DEPLOYMENTS, SERVICE_VERSIONS
 
 Object = dict[str, Any]
-START_S = 20.0
-WAIT_S = 20.0
+START_S = 60.0
+WAIT_S = 60.0
 KUBECTL = Path(sys.executable).parent / "kubectl"
 
 

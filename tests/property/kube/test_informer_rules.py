@@ -128,7 +128,7 @@ async def live(cluster: Cluster, edits: int) -> None:
     def shown() -> dict[str, str]:
         return {item.metadata.name: item.metadata.resource_version for item in informer.store}
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await informer.synced.wait()
         while shown() != cluster.objects:
             changed.clear()

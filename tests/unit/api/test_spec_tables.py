@@ -182,6 +182,12 @@ TABLES: dict[tuple[str, str], str] = {
         status.interfaces: list
         status.interfaces[]: object
         status.interfaces[].name: string
+        + status.conflicts: list
+        + status.conflicts[]: object
+        + status.conflicts[].address: string required
+        + status.conflicts[].interface: string required
+        + status.conflicts[].mac: string required
+        + status.conflicts[].announced: boolean
     """,
     ("ServiceBGPStatus", "v1beta1"): """
         spec: object

@@ -28,7 +28,7 @@ def entry_points(monkeypatch: pytest.MonkeyPatch, *pairs: tuple[str, str]) -> No
 def python(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=30, check=False, env=kept | environ
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False, env=kept | environ
     )
 
 

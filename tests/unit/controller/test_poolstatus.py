@@ -64,7 +64,7 @@ class FakeApi:
         return self.put(msgspec.structs.replace(known, status=shown))
 
     async def next_write(self) -> dict[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await self.wrote.wait()
         self.wrote.clear()
         return self.writes[-1][1]

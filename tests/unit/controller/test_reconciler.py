@@ -370,7 +370,7 @@ async def test_a_stop_does_not_wait_for_ever(
     monkeypatch.setattr("metallb.controller.reconciler.LAST_WRITE_S", 0.01)
     api.gate.clear()
     api.put(make_service("a"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async with api.leading():
             await turns()
     api.gate.set()
@@ -439,6 +439,6 @@ async def settled(api: FakeApi, name: str) -> None:
 
 
 async def until(ask: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not ask():
             await turns(1)

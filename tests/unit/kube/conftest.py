@@ -64,7 +64,7 @@ class FakeServer:
 
     async def requests(self, count: int) -> list[Seen]:
         """Waits until `count` requests have arrived."""
-        async with self.arrived, asyncio.timeout(10):
+        async with self.arrived, asyncio.timeout(60):
             await self.arrived.wait_for(lambda: len(self.seen) >= count)
         return self.seen
 

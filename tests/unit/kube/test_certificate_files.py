@@ -25,7 +25,7 @@ class Served(list[Pair]):
         self.more.set()
 
     async def next(self) -> Pair:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await self.more.wait()
         self.more.clear()
         return self[-1]

@@ -111,7 +111,7 @@ class States:
             await response.write(msgspec.json.encode(await events.get()) + b"\n")
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with self.changed, asyncio.timeout(10):
+        async with self.changed, asyncio.timeout(60):
             await self.changed.wait_for(condition)
 
     @property
@@ -163,7 +163,7 @@ async def reporting(client: KubeClient, told: Told, pod: str = "controller-1") -
     task = asyncio.create_task(report.run())
     try:
         yield report
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await report._queue.idle()
     finally:
         task.cancel()

@@ -81,7 +81,7 @@ async def recorder(server: Any, client: KubeClient, monkeypatch: pytest.MonkeyPa
 
 
 async def flushed(recorder: Recorder) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await recorder.flush()
 
 

@@ -79,7 +79,7 @@ class Cache:
             self._changed.notify_all()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with self._changed, asyncio.timeout(10):
+        async with self._changed, asyncio.timeout(60):
             await self._changed.wait_for(condition)
 
     def state(self) -> dict[str, str]:
@@ -413,7 +413,7 @@ class TestCatchingUp:
                 _, waiting = await asyncio.wait({catching}, timeout=0.05)
                 assert waiting, "the cache lags still"
             go.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await catching
 
     async def test_ends_when_a_list_shows_that_it_is_later(
@@ -437,7 +437,7 @@ class TestCatchingUp:
             await server.requests(3)
             server.then(stream(event("ADDED", service("a", "3")), bookmark("20", end=True), hold=hold))
             go.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await catching
 
 

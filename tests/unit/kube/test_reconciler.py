@@ -21,7 +21,7 @@ async def work(reconcile: Callable[[str], Awaitable[Outcome]], *keys: str, **opt
     for key in keys:
         reconciler.add(key)
     task = asyncio.create_task(reconciler.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await reconciler.idle()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -89,7 +89,7 @@ async def test_a_key_is_never_worked_on_by_two_and_a_change_meanwhile_is_not_los
     reconciler = Reconciler("test", reconcile, workers=4)
     reconciler.add("a")
     task = asyncio.create_task(reconciler.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await reconciler.idle()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -52,7 +52,7 @@ async def fail(_body: bytes) -> bytes:
 async def running(server: WebhookServer) -> AsyncIterator[str]:
     task = asyncio.create_task(server.run())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await server.listening.wait()
         yield f"https://127.0.0.1:{server.port}"
     finally:
@@ -121,7 +121,7 @@ async def test_bodies_together_do_not_fill_the_memory_and_small_ones_get_through
     server = server_of(limit=4 * SMALL)
     server.use(pair_of(authorities[0]))
     tls = trusting(authorities[0])
-    async with running(server) as url, aiohttp.ClientSession() as session, asyncio.timeout(10):
+    async with running(server) as url, aiohttp.ClientSession() as session, asyncio.timeout(60):
         sent = [asyncio.create_task(post(session, f"{url}/echo", tls, slow())) for _ in range(2)]
         await both.wait()
         done, _ = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
@@ -152,7 +152,7 @@ async def test_nothing_listens_before_there_is_a_certificate(authorities: tuple[
     await asyncio.sleep(0)
     assert not server.listening.is_set()
     server.use(pair_of(authorities[0]))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await server.listening.wait()
     task.cancel()
     await asyncio.wait({task})

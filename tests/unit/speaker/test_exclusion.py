@@ -86,7 +86,7 @@ class TestFollowing:
         path = tmp_path / "excludel2.yaml"
         path.write_text("announcedInterfacesToExclude: ['^a']\n")
         _, following = await exclusion.first(NOBODY_ASKS, "metallb-system", path)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             coming = asyncio.ensure_future(anext(following))
             path.write_text("announcedInterfacesToExclude: ['(']\n")
             while "stays as it was" not in (said := capsys.readouterr().out):  # noqa: ASYNC110  # a log has no event
@@ -132,7 +132,7 @@ class TestAFileForOthers:
         assert present.excludes(InterfaceName("a0"))
         assert api.asked == ["configmaps metallb-system/metallb-excludel2"]
         api.lists = "^b"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert (await anext(following)).excludes(InterfaceName("b0"))
 
     async def test_who_may_neither_read_nor_ask_is_told_what_to_change(self, hidden: Path) -> None:

@@ -110,7 +110,7 @@ class Api:
             await response.write(msgspec.json.encode(await events.get()) + b"\n")
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with self.changed, asyncio.timeout(10):
+        async with self.changed, asyncio.timeout(60):
             await self.changed.wait_for(condition)
 
 
@@ -131,9 +131,16 @@ class World:
 
     async def rest(self) -> None:
         """Until what was written has come back by the watch, and is as wanted."""
-        async with asyncio.timeout(10):
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
             await self.statuses._queue.idle()
+            while not self.is_known():  # a cache that catches up with nothing new has no event
+                await asyncio.sleep(0.01)
+                await self.statuses._queue.idle()
+
+    def is_known(self) -> bool:
+        """Whether the speaker's cache is what the API has."""
+        known = {each.metadata.name: each.metadata.resource_version for each in self.statuses._present.store}
+        return known == {name: each["metadata"]["resourceVersion"] for name, each in self.api.objects.items()}
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from metallb.protocols.swim.framing import Framing
 from metallb.protocols.swim.keyring import Keyring
 from metallb.protocols.swim.roster import Endpoint
 from metallb.protocols.swim.settings import LAN
+from metallb.speaker import outpost as module
 from metallb.speaker.gossip import Gossip, Outlets
 from metallb.speaker.orders import Heard, Message, Vouch
 from metallb.speaker.outpost import Outpost
@@ -125,7 +126,7 @@ class Side:
         return Gossip(f"n{number}", listen, KEYED, LAN, outlets)
 
     async def until_live(self, *names: str) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while self.watcher.live != set(names):
                 self.changed.clear()
                 await self.changed.wait()
@@ -134,7 +135,7 @@ class Side:
         """Returns when signs of life come from the process."""
         self.speaker.expect({"n2": Address.parse(f"{NET}.2")})
         await self.until_live("n1", "n2")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await self.heard.wait()
             while self.watcher._watch._peers["n1"].heard is None:  # noqa: ASYNC110  # has no event
                 await asyncio.sleep(0.01)
@@ -151,12 +152,13 @@ async def test_the_process_sends_them_from_the_speakers_socket() -> None:
         side.outpost.close()
 
 
-async def test_without_the_process_a_living_speaker_looks_dead() -> None:
+async def test_without_the_process_a_living_speaker_looks_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers for its addresses: others are to."""
     side = Side()
     side.outpost.start()
     try:
         async with side.speaker, side.watcher:
+            monkeypatch.setattr(module, "HANGS_S", 1000.0)  # or it would be replaced
             await side.watched()
             pid = side.outpost.pid
             assert pid is not None
@@ -168,8 +170,20 @@ async def test_without_the_process_a_living_speaker_looks_dead() -> None:
         side.outpost.close()
 
 
+def all_of(neighbour: socket.socket) -> list[tuple[bytes, object]]:
+    """What comes until nothing came for as long as makes others doubt."""
+    neighbour.settimeout(2 * DOUBT_AFTER_S)
+    found: list[tuple[bytes, object]] = []
+    while True:
+        try:
+            found.append(neighbour.recvfrom(10))
+        except TimeoutError:
+            return found
+
+
 async def test_the_process_vouches_for_a_speaker_that_is_busy_and_not_for_long() -> None:
-    """What one neighbour gets while this event loop does nothing else."""
+    """What one neighbour gets while this event loop does nothing else; a process that stood still itself forgets it."""
+    signs = [b"%d" % number for number in range(5)]
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as n,
@@ -180,19 +194,20 @@ async def test_the_process_vouches_for_a_speaker_that_is_busy_and_not_for_long()
         outpost = Outpost(lambda _report: heard.set(), lambda: (), lambda: None)
         outpost.start()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await heard.wait()
             outpost.lend(ours)
             host, port = n.getsockname()
-            outpost.send(Vouch(host, port, b"0", tuple((number / 10, b"%d" % number) for number in range(1, 5))))
-            n.settimeout(10)  # the loop stands still meanwhile
-            began = time.monotonic()
-            got = [n.recvfrom(10) for _ in range(5)]
-            assert [data for data, _ in got] == [b"0", b"1", b"2", b"3", b"4"]
-            assert {sender for _, sender in got} == {ours.getsockname()}
-            assert time.monotonic() - began >= 0.39
-            n.settimeout(DOUBT_AFTER_S)
-            with pytest.raises(TimeoutError):
-                n.recv(10)
+            for _ in range(20):
+                began = time.monotonic()
+                outpost.send(Vouch(host, port, b"0", tuple((number / 10, signs[number]) for number in range(1, 5))))
+                got = all_of(n)  # the loop stands still meanwhile
+                took_s = time.monotonic() - began
+                assert {sender for _, sender in got} <= {ours.getsockname()}
+                assert [data for data, _ in got] == signs[: len(got)]
+                if len(got) == len(signs):
+                    break
+            assert len(got) == len(signs)
+            assert took_s >= 0.39
         finally:
             outpost.close()

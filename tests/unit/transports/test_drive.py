@@ -40,7 +40,7 @@ def driver(done: list[str]) -> tuple[Driver[float | str, str], Alarm]:
 
 
 async def until(done: list[str], what: str, count: int = 1) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while done.count(what) < count:  # noqa: ASYNC110  # what is waited for is the loop's own clock
             await asyncio.sleep(0.001)
 

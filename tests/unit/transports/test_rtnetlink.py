@@ -153,7 +153,7 @@ def test_messages_are_taken_apart_as_they_were_put_together(bodies: list[bytes],
 
 
 def ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, timeout=10)
+    subprocess.run(["ip", *arguments], check=True, timeout=60)
 
 
 def add_pairs(count: int) -> None:
@@ -165,7 +165,7 @@ async def changed(netlink: Netlink) -> None:
     """Waits for a notice of the kernel."""
     loop, arrived = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(netlink.fileno(), arrived.set)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await arrived.wait()
     loop.remove_reader(netlink.fileno())
     netlink.drain()

@@ -25,7 +25,7 @@ PODS = Resource("", "v1", "pods", True)
 NODES = Resource("", "v1", "nodes", False)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", True)
 LEASE_NAMESPACE = "kube-node-lease"
-WAIT_S = 20
+WAIT_S = 60
 
 Object = dict[str, Any]
 
@@ -45,7 +45,7 @@ class Process:
     async def start(self) -> None:
         self.running = await asyncio.create_subprocess_exec(*self.argv, stdout=asyncio.subprocess.PIPE)
         assert self.running.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (line := (await self.running.stdout.readline()).decode()).strip() != "ready":
                 assert line, f"{self.argv} ended before it was ready"
 

@@ -398,7 +398,7 @@ class Node:
                 sys.executable, "-P", "-m", "kubelab.kubelet", str(self.config), stdout=subprocess.PIPE, stderr=log
             )
         assert self.agent.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             line = await asyncio.to_thread(self.agent.stdout.readline)
         assert line == "ready\n", self.logs.read_text()
         return time.monotonic() - begun

@@ -50,7 +50,7 @@ def until() -> Until:
     """Wait until something holds that nothing tells of."""
 
     async def wait(holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not holds():  # noqa: ASYNC110  # there is no event to wait for
                 await asyncio.sleep(0.01)
 

@@ -71,7 +71,7 @@ async def test_the_loss_of_a_component_is_shown_and_down_still_works(
 async def test_a_component_that_will_not_end_is_killed(fresh_lab: FreshLab, stub: Stub) -> None:
     lab = await fresh_lab(ONE_NODE, Options(commands=Commands(stub("--stubborn"), stub(), stub())))
     remains = traces.of(lab, traces.host_links())
-    async with asyncio.timeout(6):
+    async with asyncio.timeout(60):
         await lab.down()
     assert traces.left(remains) == []
 
@@ -251,7 +251,7 @@ async def end(pid: int, number: signal.Signals) -> None:
     asyncio.get_running_loop().add_reader(process, ended.set)
     try:
         signal.pidfd_send_signal(process, number)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await ended.wait()
     finally:
         asyncio.get_running_loop().remove_reader(process)

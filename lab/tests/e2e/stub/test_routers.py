@@ -65,7 +65,7 @@ async def test_a_client_behind_the_router_reaches_all_nodes_that_announce(
     lab = await fresh_lab(parse_text(CLUSTER.replace("DAEMON", daemon), "test"), stub_options)
 
     async def has(paths: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while [await next_hops(lab, each) for each in ANNOUNCED] != [paths, paths]:  # noqa: ASYNC110  # the kernel tells nobody here
                 await asyncio.sleep(0.1)
 

@@ -127,14 +127,14 @@ class ScriptedServer:
             self.changed.notify_all()
 
     async def until_asked(self, times: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.requests) < times:
                 self.asked.clear()
                 await self.asked.wait()
 
     async def cut_watches(self, *, down: bool = False) -> None:
         """End the watch that there is, or will be in a moment, without a word; and refuse all from then on if `down`."""
-        async with asyncio.timeout(10), self.changed:
+        async with asyncio.timeout(60), self.changed:
             await self.changed.wait_for(lambda: self.watches)
             self.down = down
         await self.close()

@@ -40,7 +40,7 @@ class Watched:
         return {name: obj["data"]["value"] for (_, name), obj in self.informer.store.items()}
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
@@ -61,7 +61,7 @@ async def following(server: ScriptedServer) -> AsyncIterator[Watched]:
 async def test_a_store_follows_additions_changes_and_deletions(scripted: ScriptedServer) -> None:
     await scripted.put("a", "1")
     async with following(scripted) as watched:
-        await asyncio.wait_for(watched.informer.synced.wait(), 10)
+        await asyncio.wait_for(watched.informer.synced.wait(), 60)
         await scripted.put("b", "1")
         await scripted.put("a", "2")
         await scripted.remove("b")
@@ -77,7 +77,7 @@ async def test_a_store_follows_additions_changes_and_deletions(scripted: Scripte
 
 async def test_a_broken_watch_resumes_where_it_was_without_a_new_list(scripted: ScriptedServer) -> None:
     async with following(scripted) as watched:
-        await asyncio.wait_for(watched.informer.synced.wait(), 10)
+        await asyncio.wait_for(watched.informer.synced.wait(), 60)
         await scripted.put("a", "1")
         await watched.until(lambda: len(watched.events) == 1)
         await scripted.cut_watches()
@@ -89,7 +89,7 @@ async def test_a_broken_watch_resumes_where_it_was_without_a_new_list(scripted: 
 
 async def test_bookmarks_move_the_point_to_resume_from(scripted: ScriptedServer) -> None:
     async with following(scripted) as watched:
-        await asyncio.wait_for(watched.informer.synced.wait(), 10)
+        await asyncio.wait_for(watched.informer.synced.wait(), 60)
         await scripted.bookmark()
         bookmark = scripted.version
         await scripted.put("a", "1")
@@ -109,7 +109,7 @@ async def test_a_version_too_old_leads_to_a_new_list_and_only_the_differences_ar
     await scripted.put("gone", "1")
     await scripted.put("changed", "1")
     async with following(scripted) as watched:
-        await asyncio.wait_for(watched.informer.synced.wait(), 10)
+        await asyncio.wait_for(watched.informer.synced.wait(), 60)
         watched.events.clear()
         await scripted.cut_watches(down=True)
         await scripted.remove("gone", silently=True)
@@ -127,7 +127,7 @@ async def test_a_version_too_old_leads_to_a_new_list_and_only_the_differences_ar
 async def test_the_store_stays_while_the_server_is_away(scripted: ScriptedServer) -> None:
     await scripted.put("a", "1")
     async with following(scripted) as watched:
-        await asyncio.wait_for(watched.informer.synced.wait(), 10)
+        await asyncio.wait_for(watched.informer.synced.wait(), 60)
         scripted.requests.clear()
         await scripted.cut_watches(down=True)
         await scripted.until_asked(3)
@@ -140,7 +140,7 @@ async def test_the_store_stays_while_the_server_is_away(scripted: ScriptedServer
 async def test_a_server_that_lost_its_history_is_listed_anew(scripted: ScriptedServer) -> None:
     await scripted.put("a", "1")
     async with following(scripted) as watched:
-        await asyncio.wait_for(watched.informer.synced.wait(), 10)
+        await asyncio.wait_for(watched.informer.synced.wait(), 60)
         scripted.lose_history()
         await scripted.put("b", "1")
         await scripted.cut_watches()
@@ -152,7 +152,7 @@ async def test_a_server_that_lost_its_history_is_listed_anew(scripted: ScriptedS
 async def test_a_name_with_a_new_life_is_told_as_a_deletion_and_an_addition(scripted: ScriptedServer) -> None:
     await scripted.put("a", "1", uid="first")
     async with following(scripted) as watched:
-        await asyncio.wait_for(watched.informer.synced.wait(), 10)
+        await asyncio.wait_for(watched.informer.synced.wait(), 60)
         await scripted.put("a", "2", uid="second")
         await watched.until(lambda: len(watched.events) == 3)
         assert watched.events[1:] == [("DELETED", "1", None), ("ADDED", None, "2")]
@@ -163,7 +163,7 @@ async def test_an_index_follows_the_store(scripted: ScriptedServer) -> None:
     async with following(scripted) as watched:
         informer = watched.informer
         informer.add_index("value", lambda obj: [obj["data"]["value"]])
-        await asyncio.wait_for(informer.synced.wait(), 10)
+        await asyncio.wait_for(informer.synced.wait(), 60)
         await scripted.put("b", "red")
         await scripted.put("a", "blue")
         await watched.until(lambda: len(watched.events) == 3)
@@ -202,7 +202,7 @@ async def test_a_write_of_ones_own_is_seen_at_once_and_not_undone_by_older_news(
     await scripted.put("a", "1")
     async with following(scripted) as watched:
         informer = watched.informer
-        await asyncio.wait_for(informer.synced.wait(), 10)
+        await asyncio.wait_for(informer.synced.wait(), 60)
         informer.assume(config_map("mine", 13))
         assert watched.values() == {"a": "mine"}
         await scripted.put("a", "older")  # version 12: somebody else's, before ours
@@ -216,7 +216,7 @@ async def test_what_oneself_deleted_stays_gone_whatever_the_watch_still_brings(s
     await scripted.put("a", "1")
     async with following(scripted) as watched:
         informer = watched.informer
-        await asyncio.wait_for(informer.synced.wait(), 10)
+        await asyncio.wait_for(informer.synced.wait(), 60)
         informer.assume_deleted(config_map("1", 11))
         assert watched.values() == {}
         await scripted.put("a", "older")
@@ -232,7 +232,7 @@ async def test_a_list_made_before_ones_own_write_does_not_undo_it(scripted: Scri
     await scripted.put("other", "1")
     async with following(scripted) as watched:
         informer = watched.informer
-        await asyncio.wait_for(informer.synced.wait(), 10)
+        await asyncio.wait_for(informer.synced.wait(), 60)
         scripted.oldest = 50
         scripted.version = 60
         informer.assume(config_map("mine", 1000))

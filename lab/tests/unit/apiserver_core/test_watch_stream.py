@@ -70,8 +70,8 @@ async def test_a_streaming_list_says_when_it_is_complete(ask: Any) -> None:
 
 async def test_a_bookmark_comes_before_the_time_is_up(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubelab.apiserver.watch.BOOKMARK_INTERVAL_S", 0.01)
-    stream = await begin(ask, f"allowWatchBookmarks=true&timeoutSeconds=5&resourceVersion={await version(ask)}")
-    async with asyncio.timeout(3):
+    stream = await begin(ask, f"allowWatchBookmarks=true&timeoutSeconds=100&resourceVersion={await version(ask)}")
+    async with asyncio.timeout(60):
         mark = json.loads(await anext(stream))
     assert (mark["type"], mark["object"]["kind"]) == ("BOOKMARK", "ConfigMap")
 

@@ -27,13 +27,10 @@ async def test_a_key_added_while_it_is_worked_on_comes_again_afterwards() -> Non
 
 async def test_the_earliest_of_several_delays_holds() -> None:
     queue: WorkQueue[str] = WorkQueue()
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    queue.add_after("a", 30)
+    queue.add_after("a", 3000)
     queue.add_after("a", 0.02)
-    queue.add_after("a", 20)
-    assert await asyncio.wait_for(queue.get(), 5) == "a"
-    assert loop.time() - begun < 5
+    queue.add_after("a", 2000)
+    assert await asyncio.wait_for(queue.get(), 60) == "a"
     queue.close()
 
 
@@ -53,7 +50,7 @@ async def test_work_that_fails_is_done_again_and_others_go_on() -> None:
     queue.add("bad")
     queue.add("good")
     task = asyncio.create_task(work("test", queue, sync, 2))
-    await asyncio.wait_for(finished.wait(), 5)
+    await asyncio.wait_for(finished.wait(), 60)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert (done.count("bad"), done.count("good")) == (3, 1)
@@ -74,7 +71,7 @@ async def test_an_unforeseen_error_stops_nobody() -> None:
 
     queue.add("a")
     task = asyncio.create_task(work("test", queue, sync, 1))
-    await asyncio.wait_for(again.wait(), 5)
+    await asyncio.wait_for(again.wait(), 60)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -94,6 +91,6 @@ async def test_the_answer_of_the_work_says_when_to_come_again() -> None:
 
     queue.add("a")
     task = asyncio.create_task(work("test", queue, sync, 1))
-    await asyncio.wait_for(twice.wait(), 5)
+    await asyncio.wait_for(twice.wait(), 60)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

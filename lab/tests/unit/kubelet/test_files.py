@@ -77,7 +77,7 @@ async def test_a_follower_gets_what_is_there_and_what_comes_across_a_rotation(tm
         writer.write(b"%d\n" % number)
     await asyncio.sleep(0)
     writer.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await reader
     assert got == [b"%d\n" % number for number in range(1, 30)]
 

@@ -49,7 +49,7 @@ async def running(
     proxy = Proxy(examples.node, services, slices, apply=apply)
     task = asyncio.create_task(proxy.run())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await work(proxy, services, slices)
     finally:
         task.cancel()

@@ -16,7 +16,7 @@ import pytest
 from kubelab.engines import Commands, EmbeddedEngine, Site
 from kubelab.real_engine import BINARIES, AssetsError, RealEngine, chosen, engine
 
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 PROGRAM = """
 import http.server, json, os, sys
 posts = []
