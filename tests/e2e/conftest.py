@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,47 @@ from typing import Any
 import pytest
 import yaml
 
-from kubelab.lab import Lab
+from kubelab.apiclient import ApiClient, ApiFailure, PatchKind, Resource
+from kubelab.lab import CommandError, Lab
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "metallb-system"
 
-pytestmark = pytest.mark.e2e
+PATIENCE_S = 90.0
+"""How long a test waits for what has to come: on a quiet machine all of it comes within a few seconds."""
+
+HANGS_S = 600.0
+"""A test that takes longer hangs."""
+
+_METALLB_KINDS = (
+    *("metallbs", "ipaddresspools", "l2advertisements", "bgpadvertisements", "communities", "bfdprofiles"),
+    *("servicel2statuses", "configurationstates"),
+)
+RESOURCES = {
+    each.plural: each
+    for each in (
+        *(Resource("", "v1", kind, namespaced=True) for kind in ("services", "pods", "events", "secrets")),
+        *(Resource("", "v1", kind, namespaced=True) for kind in ("configmaps", "endpoints")),
+        Resource("", "v1", "nodes", namespaced=False),
+        *(Resource("apps", "v1", kind, namespaced=True) for kind in ("daemonsets", "deployments")),
+        Resource("coordination.k8s.io", "v1", "leases", namespaced=True),
+        Resource("discovery.k8s.io", "v1", "endpointslices", namespaced=True),
+        Resource("networking.k8s.io", "v1", "networkpolicies", namespaced=True),
+        *(Resource("metallb.io", "v1beta1", kind, namespaced=True) for kind in _METALLB_KINDS),
+        Resource("metallb.io", "v1beta2", "bgppeers", namespaced=True),
+    )
+}
+"""What tests read again and again, which a request does in a tenth of what kubectl costs."""
+
+SELECTORS = {"-l": "label_selector", "--field-selector": "field_selector"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A busy machine is no failure, here neither; what is told of a test applies."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(HANGS_S))
 
 
 class Cluster:
@@ -26,33 +62,54 @@ class Cluster:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
+        self._macs: dict[str, str] = {}
 
     async def kubectl(self, *args: str, stdin: str | None = None) -> str:
-        return (await self.lab.kubectl(*args, stdin=stdin)).stdout
+        return (await self.lab.kubectl(*args, stdin=stdin, timeout_s=2 * PATIENCE_S)).stdout
 
     async def apply(self, *objects: dict[str, Any]) -> None:
         await self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
+    async def rest(self) -> None:
+        """Waits until what was stirred up has come to rest."""
+        await settle(self)
+
     async def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(await self.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
-        return found
+        """One object, as kubectl shows it."""
+        resource = resource_of(kind)
+        if resource is None:
+            found: dict[str, Any] = json.loads(await self.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
+            return found
+        async with ApiClient.from_kubeconfig(self.lab.kubeconfig) as api:
+            return shown(await api.get(resource, name, namespace))
 
     async def items(self, kind: str, namespace: str = "default", *args: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(await self.kubectl("get", kind, "-n", namespace, "-o", "json", *args))[
-            "items"
-        ]
-        return found
+        """All objects of a kind, as kubectl shows them; `args` are kubectl's."""
+        resources, selectors = [resource_of(each) for each in kind.split(",")], selectors_of(args)
+        if selectors is None or None in resources:
+            text = await self.kubectl("get", kind, "-n", namespace, "-o", "json", *args)
+            found: list[dict[str, Any]] = json.loads(text)["items"]
+            return found
+        async with ApiClient.from_kubeconfig(self.lab.kubeconfig) as api:
+            lists = [await api.list(each, namespace, **selectors) for each in resources if each is not None]
+        return [shown(item) for each in lists for item in each.items]
 
-    async def until(self, ask: Callable[[], Awaitable[Any]], what: str, timeout_s: float = 20.0) -> Any:
-        """Asks until the answer is true; the API has no event for most of what a user waits for."""
+    async def until(self, ask: Callable[[], Awaitable[Any]], what: str, timeout_s: float = PATIENCE_S) -> Any:
+        """Asks until the answer is true; the API has no event for most of what a user waits for.
+
+        A refusal is an answer, too: not yet.
+        """
         deadline = time.monotonic() + timeout_s
         while True:
-            answer = await ask()
-            if answer:
-                return answer
+            refused = ""
+            try:
+                if answer := await ask():
+                    return answer
+            except (ApiFailure, CommandError) as error:
+                refused = f" ({error})"
             if time.monotonic() > deadline:
                 state = await self.lab.kubectl("get", "pods,svc,metallb,events", "-A", check=False)
-                pytest.fail(f"{what}: not within {timeout_s} s\n{state.stdout[-6000:]}")
+                pytest.fail(f"{what}: not within {timeout_s} s{refused}\n{state.stdout[-6000:]}")
             await asyncio.sleep(0.1)
 
     async def addresses(self, service: str, namespace: str = "default") -> list[str]:
@@ -62,7 +119,7 @@ class Cluster:
     async def fetch(self, address: str, port: int = 80) -> dict[str, Any] | None:
         """One request of the client; None where nothing answers."""
         host = f"[{address}]" if ":" in address else address
-        done = await self.lab.run("client", ["curl", "-sf", "--max-time", "1", f"http://{host}:{port}/"], check=False)
+        done = await self.lab.run("client", ["curl", "-sf", "--max-time", "2", f"http://{host}:{port}/"], check=False)
         return json.loads(done.stdout) if done.code == 0 else None
 
     async def events(self, name: str, reason: str, namespace: str = "default") -> list[str]:
@@ -70,16 +127,34 @@ class Cluster:
         return [event["message"] for event in found]
 
     async def announcer(self, address: str) -> str:
-        """The node whose Ethernet address the client has for an address; it is asked for anew."""
+        """The node whose Ethernet address the client has for an address; it is asked for anew. Empty if nobody's."""
         family = "-6" if ":" in address else "-4"
         await self.lab.run("client", ["ip", family, "neigh", "flush", "all"], check=False)
         await self.fetch(address)
         entry = (await self.lab.run("client", ["ip", family, "-o", "neigh", "show", address])).stdout
-        for node in self.lab.cluster.nodes:
-            mac = (await self.lab.run(f"node/{node.name}", ["cat", "/sys/class/net/eth0/address"])).stdout.strip()
-            if mac and mac in entry:
-                return node.name
-        return ""
+        return next((node for mac, node in (await self.macs()).items() if mac in entry), "")
+
+    async def announced_by(self, address: str) -> str:
+        """The same, once there is one. An election may move it the next moment: speakers come, and pods get ready."""
+        found: str = await self.until(lambda: self.announcer(address), f"a node that announces {address}")
+        return found
+
+    async def macs(self) -> dict[str, str]:
+        """Nodes by the Ethernet addresses of their `eth0`, which stay the same."""
+        if not self._macs:
+            path = "/sys/class/net/eth0/address"
+            for node in self.lab.cluster.nodes:
+                self._macs[(await self.lab.run(f"node/{node.name}", ["cat", path])).stdout.strip()] = str(node.name)
+        return self._macs
+
+    async def remove_services(self) -> None:
+        """All that ask for an address."""
+        async with ApiClient.from_kubeconfig(self.lab.kubeconfig) as api:
+            for each in (await api.list(RESOURCES["services"])).items:
+                if each["spec"]["type"] == "LoadBalancer":
+                    name, namespace = each["metadata"]["name"], each["metadata"]["namespace"]
+                    with contextlib.suppress(ApiFailure):  # gone already
+                        await api.delete(RESOURCES["services"], name, namespace)
 
     @staticmethod
     def web(name: str, *, replicas: int = 2, **pod: Any) -> dict[str, Any]:
@@ -129,6 +204,25 @@ class Cluster:
                 **spec,
             },
         }
+
+
+def resource_of(kind: str) -> Resource | None:
+    """By the names that kubectl takes, of those that are read directly."""
+    return next((RESOURCES[each] for each in (kind, f"{kind}s", f"{kind}es") if each in RESOURCES), None)
+
+
+def selectors_of(args: tuple[str, ...]) -> dict[str, str] | None:
+    """What kubectl's arguments select; None if they say anything else."""
+    words = [part for each in args for part in (each.split("=", 1) if each.startswith("--") else [each])]
+    if len(words) % 2 or any(each not in SELECTORS for each in words[::2]):
+        return None
+    return {SELECTORS[flag]: value for flag, value in zip(words[::2], words[1::2], strict=True)}
+
+
+def shown(found: dict[str, Any]) -> dict[str, Any]:
+    """Without what kubectl does not show unless it is asked to."""
+    found["metadata"].pop("managedFields", None)
+    return found
 
 
 METALLB = {
@@ -199,12 +293,76 @@ async def prepare(cluster: Cluster) -> None:
     await cluster.kubectl("apply", "-k", str(ROOT / "manifests"))
     # From here on the API asks the webhooks about every resource of the configuration.
     for server in ("metallb-operator-webhook-server", "metallb-operator-controller-manager"):
-        await cluster.kubectl("rollout", "status", "-n", NAMESPACE, f"deployment/{server}", "--timeout=60s")
+        await cluster.kubectl("rollout", "status", "-n", NAMESPACE, f"deployment/{server}", "--timeout=150s")
     await cluster.apply(METALLB)
-    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=150s")
     await cluster.apply(POOL, ADVERTISEMENT, cluster.web("web"))
 
 
 async def settle(cluster: Cluster) -> None:
-    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
-    await cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    """Waits until nothing that a test before may have stirred up still moves: what restarts, joins, ends, is refused."""
+    stirring = ["nothing is known"]
+
+    async def is_at_rest() -> bool:
+        async with ApiClient.from_kubeconfig(cluster.lab.kubeconfig) as api:
+            stirring[:] = [line async for line in unrest(api, len(cluster.lab.cluster.nodes))]
+            if not stirring:
+                await checks_changes(api)
+        return not stirring
+
+    try:
+        await cluster.until(is_at_rest, "rest after the test before")
+    except pytest.fail.Exception:
+        pytest.fail(f"after the test before: {'; '.join(stirring) or 'changes are not checked'}")
+
+
+async def unrest(api: ApiClient, nodes: int) -> AsyncIterator[str]:
+    """What is not as a test expects it to be."""
+    metallb = await api.get(RESOURCES["metallbs"], "metallb", NAMESPACE)
+    conditions = metallb.get("status", {}).get("conditions", [])
+    known = {each["type"]: each["status"] for each in conditions if is_new(metallb, each)}
+    if known != {"Available": "True", "Progressing": "False", "Degraded": "False", "Upgradeable": "True"}:
+        yield f"MetalLB is {known}"
+    for node in (await api.list(RESOURCES["nodes"])).items:
+        taints = [each["key"] for each in node["spec"].get("taints", []) if each["effect"] != "NoSchedule"]
+        if not is_ready(node) or taints or node["spec"].get("unschedulable"):
+            yield f"{node['metadata']['name']} is not ready, tainted or cordoned"
+    for kind in ("deployments", "daemonsets"):
+        for each in (await api.list(RESOURCES[kind], NAMESPACE)).items:
+            if not is_rolled_out(each, nodes):
+                yield f"{each['metadata']['name']} is not rolled out"
+    for pod in (await api.list(RESOURCES["pods"], NAMESPACE)).items:
+        if "deletionTimestamp" in pod["metadata"] or not is_ready(pod):
+            yield f"{pod['metadata']['name']} is not ready or ends"
+    web = (await api.list(RESOURCES["pods"], "default", label_selector="app=web")).items
+    if [is_ready(pod) and "deletionTimestamp" not in pod["metadata"] for pod in web] != [True, True]:
+        yield "the web server is not twice there"
+
+
+def is_new(found: dict[str, Any], condition: dict[str, Any]) -> bool:
+    return bool(condition.get("observedGeneration") == found["metadata"]["generation"])
+
+
+def is_ready(found: dict[str, Any]) -> bool:
+    return any((each["type"], each["status"]) == ("Ready", "True") for each in found["status"].get("conditions", []))
+
+
+def is_rolled_out(found: dict[str, Any], nodes: int) -> bool:
+    status, spec = found["status"], found["spec"]
+    if found["metadata"]["generation"] != status.get("observedGeneration"):
+        return False
+    if found["kind"] == "DaemonSet":
+        return bool([status.get(each) for each in OF_DAEMONS] == [nodes] * len(OF_DAEMONS))
+    return bool([status.get(each, 0) for each in OF_DEPLOYMENTS] == [spec["replicas"]] * len(OF_DEPLOYMENTS))
+
+
+OF_DAEMONS = ("desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled", "numberAvailable")
+OF_DEPLOYMENTS = ("replicas", "updatedReplicas", "availableReplicas")
+
+
+async def checks_changes(api: ApiClient) -> None:
+    """Both webhook servers answer; where one does not, the API server refuses."""
+    for resource, name in ((RESOURCES["metallbs"], "metallb"), (RESOURCES["ipaddresspools"], "first")):
+        change = {"metadata": {"annotations": {"example.org/asked": "yes"}}}
+        path, kind = resource.path(NAMESPACE, name), PatchKind.MERGE.value
+        await api.request("PATCH", path, body=change, params={"dryRun": "All"}, content_type=kind)
