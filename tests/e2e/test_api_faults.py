@@ -40,7 +40,7 @@ async def held(cluster: Any, count: int) -> list[str]:
         every = [entry["ip"] for each in items for entry in each["status"]["loadBalancer"].get("ingress", [])]
         return every if len(every) == count else []
 
-    every: list[str] = await cluster.until(found, f"{count} addresses", 40.0)
+    every: list[str] = await cluster.until(found, f"{count} addresses")
     return every
 
 
@@ -65,7 +65,7 @@ async def test_what_happened_while_the_server_was_silent_is_done_afterwards(harm
     await harmed.until(lambda: harmed.fetch(address), "it is served")
     harmed.lab.api_fault(Injected("silence", user=OURS))
     await harmed.apply(*services(harmed, "meanwhile"))
-    assert await harmed.fetch(address), "what runs goes on"
+    await harmed.until(lambda: harmed.fetch(address), "what runs goes on, while the server is silent")
     harmed.lab.api_fault(None)
     for each in await held(harmed, 2):
         await harmed.until(lambda each=each: harmed.fetch(each), f"{each} is served")

@@ -226,9 +226,10 @@ def test_metallb_installed_from_images_alone_serves_a_client(cluster_of_images: 
 
     async def story() -> None:
         await cluster.apply(cluster.load_balancer("web", "web"))
-        [address] = await cluster.until(lambda: cluster.addresses("web"), "the Service has an address", 60)
-        answer = await cluster.until(lambda: cluster.fetch(address), "the client is answered", 60)
+        [address] = await cluster.until(lambda: cluster.addresses("web"), "the Service has an address")
+        answer = await cluster.until(lambda: cluster.fetch(address), "the client is answered")
         assert answer["pod"].startswith("web-")
+        await cluster.rest()
         pods = await cluster.items("pods", NAMESPACE)
         found = {pod["metadata"]["labels"].get("component", "operator"): await status_of(pod) for pod in pods}
         assert {name: status["Uid"].split()[0] for name, status in found.items()} == dict.fromkeys(found, "65534")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -71,7 +72,35 @@ async def test_what_has_no_effect_is_warned_of(cluster: Any) -> None:
     assert "spec.image is deprecated" in warnings[1]
 
 
-async def test_with_the_resource_goes_all_that_it_stood_for(cluster: Any) -> None:
+@pytest.fixture
+async def remade(cluster: Any) -> AsyncIterator[str]:
+    """The address of a Service that is served."""
+    await cluster.apply(cluster.load_balancer("remade", "web"))
+    (address,) = await cluster.until(lambda: cluster.addresses("remade"), "an address")
+    await cluster.until(lambda: cluster.fetch(address), "an answer")
+    yield address
+    await cluster.kubectl("delete", "service", "remade")
+
+
+AFFINITY = {
+    "podAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": [
+            {"labelSelector": {"matchLabels": {"app": "metallb"}}, "topologyKey": "kubernetes.io/hostname"}
+        ]
+    }
+}
+
+
+async def test_speakers_that_are_bound_to_a_neighbour_are_warned_of(cluster: Any) -> None:
+    """What comes of it the walkthrough shows."""
+    config = {"affinity": AFFINITY}
+    done = await patch(cluster, {"controllerConfig": config, "speakerConfig": config}, "--dry-run=server")
+    assert done.code == 0
+    assert "no speaker runs on a node without such a pod" in done.stderr
+
+
+async def test_with_the_resource_goes_all_that_it_stood_for_but_no_address(cluster: Any, remade: str) -> None:
+    address = remade
     selector = ("-l", "app.kubernetes.io/managed-by=metallb-operator", "--field-selector=metadata.name!=" + SETTINGS)
     kinds = "daemonsets,deployments,configmaps,networkpolicies,pods,services"
     made = {each["metadata"]["uid"] for each in await cluster.items(kinds, NAMESPACE, *selector)}
@@ -82,8 +111,10 @@ async def test_with_the_resource_goes_all_that_it_stood_for(cluster: Any) -> Non
         return not await cluster.items(kinds, NAMESPACE, *selector)
 
     await cluster.until(all_is_gone, "the end of all objects")
-    assert not await cluster.items("pods", NAMESPACE, "-l", "component in (speaker,controller)")
+    assert await cluster.addresses("remade") == [address]
     await cluster.apply(METALLB)
-    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=150s")
     again = {each["metadata"]["uid"] for each in await cluster.items(kinds, NAMESPACE, *selector)}
     assert not made & again
+    assert await cluster.addresses("remade") == [address]
+    await cluster.until(lambda: cluster.fetch(address), "an answer")

@@ -78,7 +78,7 @@ async def asked(own_cluster: Any) -> list[dict[str, Any]]:
     await cluster.apply(
         {"apiVersion": "metallb.io/v1beta1", "kind": "MetalLB", "metadata": {"name": "metallb", "namespace": NAMESPACE}}
     )
-    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=150s")
     await cluster.apply(cluster.load_balancer("rights", "web"))
     await cluster.until(lambda: cluster.addresses("rights"), "an address")
     await cluster.kubectl("delete", "service", "rights")
@@ -160,11 +160,19 @@ async def listening(cluster: Any, pod: dict[str, Any]) -> set[str]:
 
 
 async def test_every_process_listens_where_it_should_and_nowhere_else(cluster: Any) -> None:
+    async def all_listen() -> bool:
+        """One that starts opens a socket after the other."""
+        seen.clear()
+        for pod in await cluster.items("pods", NAMESPACE):
+            kind = next(each for each in LISTENS if pod["metadata"]["name"].startswith(f"{each}-"))
+            seen.setdefault(kind, set()).update(await listening(cluster, pod))
+        return seen == LISTENS
+
     seen: dict[str, set[str]] = {}
-    for pod in await cluster.items("pods", NAMESPACE):
-        kind = next(each for each in LISTENS if pod["metadata"]["name"].startswith(f"{each}-"))
-        seen.setdefault(kind, set()).update(await listening(cluster, pod))
-    assert seen == LISTENS
+    try:
+        await cluster.until(all_listen, "the sockets of all")
+    finally:
+        assert seen == LISTENS
 
 
 ANSWERS = {
@@ -189,5 +197,8 @@ async def test_strangers_are_answered_a_word_or_nothing(cluster: Any) -> None:
             for request, answer in ANSWERS[port].items():
                 scheme, path = request.split()
                 argv = ["curl", "-sk", "--max-time", "5", "-w", " %{http_code}", f"{scheme}://{address}:{port}{path}"]
-                done = await cluster.lab.run(place, argv, check=False)
-                assert done.stdout == answer, (kind, port, request)
+
+                async def is_so(place: str = place, argv: list[str] = argv, answer: str = answer) -> bool:
+                    return bool((await cluster.lab.run(place, argv, check=False)).stdout == answer)
+
+                await cluster.until(is_so, f"{answer!r} of {kind}, {port}, to {request}")

@@ -72,7 +72,7 @@ async def addresses(cluster: Any) -> AsyncIterator[list[str]]:
     cluster.lab.restore(GONE)
     await cluster.kubectl("annotate", "ipaddresspool", "-n", NAMESPACE, "first", "metallb.io/spread-")
     await cluster.kubectl("delete", "service", *names)
-    await cluster.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=30s")
+    await cluster.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=150s")
 
 
 async def test_addresses_are_level_and_a_death_moves_little_more_than_what_the_node_had(

@@ -152,13 +152,13 @@ async def speakers_made(cluster: Any) -> int:
 
 
 async def available(cluster: Any) -> None:
-    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=120s")
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=150s")
 
 
 async def install(cluster: Any) -> None:
     await cluster.kubectl("apply", "-k", str(MANIFESTS))
     for server in ("deployment/metallb-operator-webhook-server", OPERATOR):
-        await cluster.kubectl("rollout", "status", "-n", NAMESPACE, server, "--timeout=120s")
+        await cluster.kubectl("rollout", "status", "-n", NAMESPACE, server, "--timeout=150s")
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ async def under_upstream(cluster: Any, recorded: Callable[[str], Any]) -> tuple[
     users = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "users", "namespace": NAMESPACE}}
     await cluster.apply(users, *yaml.safe_load_all(CONFIGURATION), cluster.web("web", replicas=1))
     for each in ("daemonset/speaker", "deployment/controller"):
-        await cluster.kubectl("rollout", "status", "-n", NAMESPACE, each, "--timeout=120s")
+        await cluster.kubectl("rollout", "status", "-n", NAMESPACE, each, "--timeout=150s")
     return wanted, left
 
 
@@ -186,7 +186,7 @@ async def test_our_operator_takes_over_and_hands_back_and_no_address_moves(
 ) -> None:
     wanted, left = under_upstream
     await cluster.apply(cluster.load_balancer("kept", "web"))
-    (address,) = await cluster.until(lambda: cluster.addresses("kept"), "an address", 60.0)
+    (address,) = await cluster.until(lambda: cluster.addresses("kept"), "an address")
     watcher, before = watched("kept"), await speakers_made(cluster)
 
     await install(cluster)
@@ -197,10 +197,13 @@ async def test_our_operator_takes_over_and_hands_back_and_no_address_moves(
     assert speaker["metadata"]["generation"] == 2
     assert await speakers_made(cluster) == before + 2, "pods roll once"
     for each in left:
-        found = await cluster.items(each["kind"], NAMESPACE)
-        assert each["metadata"]["name"] not in {one["metadata"]["name"] for one in found}
+
+        async def is_gone(kind: str = each["kind"], name: str = each["metadata"]["name"]) -> bool:
+            return name not in {one["metadata"]["name"] for one in await cluster.items(kind, NAMESPACE)}
+
+        await cluster.until(is_gone, f"the end of {each['kind']} {each['metadata']['name']}")
     assert await cluster.get("configmap", "users", NAMESPACE)
-    assert await cluster.until(lambda: cluster.fetch(address), "a page", 30.0)
+    assert await cluster.until(lambda: cluster.fetch(address), "a page")
 
     # Back: our operator is gone, upstream's applies.
     await cluster.kubectl("scale", "-n", NAMESPACE, OPERATOR, "--replicas=0")
@@ -219,7 +222,7 @@ async def test_our_operator_takes_over_and_hands_back_and_no_address_moves(
         found = await cluster.get("daemonset", "speaker", NAMESPACE)
         return "startupProbe" in containers(found)[0]
 
-    await cluster.until(is_ours, "our rendering", 60.0)
+    await cluster.until(is_ours, "our rendering")
     await available(cluster)
     assert watcher.seen == {(address,)}
 
@@ -239,13 +242,13 @@ async def test_nothing_is_stuck_or_left_whatever_goes_first(cluster: Any, first:
         "definitions": ("-f", str(MANIFESTS / "crds")),
         "namespace": ("namespace", NAMESPACE),
     }
-    await cluster.kubectl("delete", *commands[first], "--timeout=60s")
+    await cluster.kubectl("delete", *commands[first], "--timeout=150s")
     await cluster.kubectl("delete", "-k", str(MANIFESTS), "--ignore-not-found", "--wait=false")
 
     async def all_is_gone() -> bool:
         return not await cluster.kubectl("get", "-k", str(MANIFESTS), "--ignore-not-found", "-o", "name")
 
-    await cluster.until(all_is_gone, "the end of the installation", 60.0)
+    await cluster.until(all_is_gone, "the end of the installation")
     assert "metallb" not in await cluster.kubectl("get", "pods,secrets,leases,configmaps", "-A", "-o", "name")
     # A Service keeps its address in its status, and can go: nothing of ours holds it.
-    await cluster.kubectl("delete", "service", "kept", "--ignore-not-found", "--timeout=30s")
+    await cluster.kubectl("delete", "service", "kept", "--ignore-not-found", "--timeout=150s")

@@ -101,7 +101,7 @@ async def restart(cluster: Any) -> None:
     for what in WORKLOADS:
         await cluster.kubectl("rollout", "restart", "-n", NAMESPACE, what)
     for what in WORKLOADS:
-        await cluster.kubectl("rollout", "status", "-n", NAMESPACE, what, "--timeout=60s")
+        await cluster.kubectl("rollout", "status", "-n", NAMESPACE, what, "--timeout=150s")
 
 
 @pytest.fixture
@@ -109,6 +109,7 @@ async def upstream(cluster: Any) -> AsyncIterator[Any]:
     """The cluster under upstream's rules, and under ours again afterwards."""
     await cluster.apply(*UPSTREAM)
     await restart(cluster)
+    await cluster.rest()
     yield cluster
     await cluster.kubectl("delete", "service", "swapped", "--ignore-not-found")
     for kind in ("rolebinding", "role"):
@@ -149,7 +150,8 @@ async def test_an_image_that_is_swapped_works_with_the_rights_that_it_finds(upst
 
     await cluster.until(counted, "the address in the pool's status")
 
-    log = await cluster.kubectl("logs", "-n", NAMESPACE, "deployment/controller")
+    (controller,) = await cluster.items("pods", NAMESPACE, "-l", "component=controller")
+    log = await cluster.kubectl("logs", "-n", NAMESPACE, controller["metadata"]["name"])
     assert log.count("run one replica only") == 1
     assert log.count("statuses are written by update") == 2, "of Services and of pools"
     assert errors(log) == []

@@ -50,4 +50,4 @@ async def test_a_running_metallb_goes_on_and_says_so(cluster: Any) -> None:
         assert after["metadata"]["generation"] == before["metadata"]["generation"]
     finally:
         await cluster.kubectl("delete", "deployment", "ipfailover-keepalived", "-n", "default")
-    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
+    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=150s")

@@ -71,7 +71,7 @@ async def test_the_next_version_replaces_it_and_addresses_stay(administrator: An
     await approve(administrator)
     shown = f"NAME DISPLAY VERSION RELEASE REPLACES PHASE\nmetallb-operator.v{NEXT} MetalLB Operator {NEXT} "
     await administrator.sees(shown + "metallb-operator.v5.0.0 Succeeded\n", "get", "csv", "-n", SPACE)
-    await administrator.kubectl("wait", "-n", SPACE, "--for=condition=Available", "metallb/metallb", "--timeout=60s")
+    await administrator.kubectl("wait", "-n", SPACE, "--for=condition=Available", "metallb/metallb", "--timeout=150s")
     assert await address() == before
     owners = "jsonpath={.items[*].metadata.ownerReferences[*].name}"
     selector = ["-l", "olm.managed=true", "-o", owners]

@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.xdist_group("w2"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
 ]
 
 SPACE = "metallb-system"
