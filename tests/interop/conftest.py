@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,25 @@ from metallb.kube.client import KubeClient
 from metallb.kube.credentials import Credentials, Tls, find
 
 STANDALONE = "kubelab.apiserver.standalone"
+
+
+_PORTS = itertools.count()
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Ports that nobody else takes: the kernel gives none of them by itself, and each process of a run has its own."""
+
+    def find() -> int:
+        while True:
+            port = 10_000 + (os.getpid() % 200) * 100 + next(_PORTS) % 100
+            try:
+                with socket.create_server(("127.0.0.1", port)):
+                    return port
+            except OSError:
+                continue
+
+    return find
 
 
 @dataclass

@@ -6,10 +6,9 @@ import asyncio
 import base64
 import json
 import os
-import socket
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -41,15 +40,14 @@ MANIFESTS = Path(__file__).parents[2] / "manifests"
 pytestmark = pytest.mark.skipif("KUBECONFIG" in os.environ, reason="puts CRDs in place")
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+@pytest.fixture
+def settings_of(free_port: Callable[[], int]) -> Callable[..., ControllerSettings]:
+    def make(mode: Any = "enabled") -> ControllerSettings:
+        return ControllerSettings(
+            namespace=NAMESPACE, port=0, health_probe_port=free_port(), webhook_port=free_port(), webhook_mode=mode
+        )
 
-
-def settings_of(mode: Any = "enabled") -> ControllerSettings:
-    return ControllerSettings(
-        namespace=NAMESPACE, port=0, health_probe_port=free_port(), webhook_port=free_port(), webhook_mode=mode
-    )
+    return make
 
 
 @pytest.fixture
@@ -126,7 +124,9 @@ async def asking(client: KubeClient) -> Asking:
 
 
 @pytest.mark.parametrize("mode", ["enabled", "onlywebhook"])
-async def test_every_replica_answers_whether_it_leads_or_not(installed: KubeClient, mode: str) -> None:
+async def test_every_replica_answers_whether_it_leads_or_not(
+    installed: KubeClient, settings_of: Callable[..., ControllerSettings], mode: str
+) -> None:
     first, second = settings_of(mode), settings_of(mode)
     async with running(first, second):
         await until_ready(first, second)
@@ -150,7 +150,9 @@ async def test_every_replica_answers_whether_it_leads_or_not(installed: KubeClie
             assert converted["convertedObjects"][0]["apiVersion"] == "metallb.io/v1beta2"
 
 
-async def test_disabled_means_no_port_and_no_certificate(installed: KubeClient) -> None:
+async def test_disabled_means_no_port_and_no_certificate(
+    installed: KubeClient, settings_of: Callable[..., ControllerSettings]
+) -> None:
     settings = settings_of("disabled")
     async with running(settings):
         await until_ready(settings)
@@ -160,8 +162,9 @@ async def test_disabled_means_no_port_and_no_certificate(installed: KubeClient) 
         assert [each.metadata.name for each in page.items] == []
 
 
-async def test_with_rotation_off_the_files_are_waited_for_and_served(installed: KubeClient, tmp_path: Path) -> None:
-
+async def test_with_rotation_off_the_files_are_waited_for_and_served(
+    installed: KubeClient, settings_of: Callable[..., ControllerSettings], tmp_path: Path
+) -> None:
     settings = replace(settings_of(), disable_cert_rotation=True, cert_dir=str(tmp_path))
     async with running(settings):
         async with asyncio.timeout(60):

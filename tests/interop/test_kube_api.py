@@ -161,7 +161,7 @@ async def test_the_server_says_who_may_do_what(client: KubeClient, namespace: st
 
 
 async def test_one_of_two_candidates_leads_and_hands_over(client: KubeClient, namespace: str) -> None:
-    timing = Timing(duration_s=5, renew_deadline_s=3.0, retry_s=0.3)
+    timing = Timing(duration_s=600, renew_deadline_s=300.0, retry_s=0.1)
     leads: asyncio.Queue[str] = asyncio.Queue()
 
     def candidate(name: str) -> asyncio.Task[None]:
@@ -176,12 +176,10 @@ async def test_one_of_two_candidates_leads_and_hands_over(client: KubeClient, na
         first = candidate("a")
         assert await leads.get() == "a"
         second = candidate("b")
-        await asyncio.wait({second}, timeout=1.0)
+        await asyncio.wait({second}, timeout=0.5)
         assert leads.empty()
         first.cancel()
-        began = asyncio.get_running_loop().time()
-        assert await leads.get() == "b"
-        assert asyncio.get_running_loop().time() - began < 5
+        assert await leads.get() == "b", "long before the Lease runs out"
         second.cancel()
         await asyncio.gather(first, second, return_exceptions=True)
     lease = await client.get(LEASES, "l", namespace=namespace, decoder=OBJECT)
