@@ -10,7 +10,8 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from msgspec.json import Decoder
@@ -39,10 +40,15 @@ def address(number: int) -> str:
     return f"198.19.{number >> 8}.{number & 255}"
 
 
-def enter_namespace() -> None:
-    """From now on this process and its children have a network of their own: `eth0`, and a cable to `peer`."""
+def enter_empty_namespace() -> None:
+    """From now on this process and its children have a network of their own, with nothing in it."""
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
         raise SystemExit(f"needs root: {os.strerror(ctypes.get_errno())}")
+
+
+def enter_namespace() -> None:
+    """From now on this process and its children have a network of their own: `eth0`, and a cable to `peer`."""
+    enter_empty_namespace()
     lines = "link add eth0 type veth peer name peer\nlink set peer up\nlink set eth0 up\n"
     subprocess.run(["ip", "-batch", "-"], input=lines, text=True, check=True)
 
@@ -151,18 +157,20 @@ class Alone:
         return time.monotonic() - began
 
     def memory_mib(self) -> dict[str, float]:
-        """Resident memory of the speaker's two processes in MiB; of both, each shared page counted once."""
+        """Of the speaker's two processes, as `footprint_mib` tells."""
         gc.collect()
-        speaker, responder = _memory_mib("self"), _memory_mib(str(self.announcer._outpost.pid))
-        figures = {"speaker": speaker[0], "responder": responder[0], "proportional": speaker[1] + responder[1]}
-        return {name: round(figure, 1) for name, figure in figures.items()}
+        return footprint_mib(self._pids())
 
     async def idle_cpu_percent(self, seconds: float = 5.0) -> float:
         """Processor time of the speaker's two processes while nothing happens, in percent of one processor."""
-        pids = ("self", str(self.announcer._outpost.pid))
-        before = sum(map(_cpu_s, pids))
+        pids = self._pids()
+        before = cpu_s(pids)
         await asyncio.sleep(seconds)
-        return round(100 * (sum(map(_cpu_s, pids)) - before) / seconds, 2)
+        return round(100 * (cpu_s(pids) - before) / seconds, 2)
+
+    def _pids(self) -> list[int]:
+        responder = self.announcer._outpost.pid
+        return [os.getpid(), *([] if responder is None else [responder])]
 
     def _read(self) -> Reading:
         pool = v1beta1.IPAddressPool(
@@ -173,12 +181,53 @@ class Alone:
         return Reading(Snapshot([pool], [everywhere]), ())
 
 
-def _cpu_s(pid: str) -> float:
-    """From schedstat: nanoseconds, where `stat` counts ticks."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+def cpu_s(pids: Iterable[int]) -> float:
+    """Processor time of all threads of processes, from schedstat: nanoseconds, where `stat` counts ticks."""
+    tasks = (task for pid in pids for task in Path(f"/proc/{pid}/task").iterdir())
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
-def _memory_mib(pid: str) -> tuple[float, float]:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    found = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
-    return found["Rss"], found["Pss"]
+def footprint_mib(pids: Iterable[int]) -> dict[str, float]:
+    """Memory of a speaker and of the process that answers for it, in MiB.
+
+    `speaker`, `responder`: resident, as the kernel counts it for each; `sum`: both, in which what both map counts
+    twice; `proportional`: each page divided by those that map it, others on the machine among them; `charged`: what a
+    container of both is charged when nobody else has the files in use: each page of both once.
+    """
+    found = [_mappings(pid) for pid in pids]
+    rss = [sum(each.rss.values()) for each in found]
+    files = {name for each in found for name in each.rss} - {""}
+    charged = sum(each.anonymous for each in found) + sum(max(each.files[name] for each in found) for name in files)
+    figures = {"speaker": rss[0], "responder": sum(rss[1:]), "sum": sum(rss)}
+    figures |= {"proportional": sum(each.proportional for each in found), "charged": charged}
+    return {name: round(kib / 1024, 1) for name, kib in figures.items()}
+
+
+class _Mappings:
+    """In KiB: resident pages by file, those of them that are the file's; what is no file's, shared out."""
+
+    def __init__(self) -> None:
+        self.rss: Counter[str] = Counter()
+        self.files: Counter[str] = Counter()
+        self.proportional = 0
+        self.anonymous = 0
+
+
+def _mappings(pid: int) -> _Mappings:
+    """From smaps (proc_pid_smaps(5)); the anonymous part from smaps_rollup."""
+    found, name = _Mappings(), ""
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        words = line.split()
+        match words[0]:
+            case "Rss:":
+                found.rss[name] += int(words[1])
+                found.files[name] += int(words[1])
+            case "Anonymous:":
+                found.files[name] -= int(words[1])
+            case "Pss:":
+                found.proportional += int(words[1])
+            case _ if not words[0].endswith(":"):
+                name = words[5] if len(words) > 5 and words[5].startswith("/") else ""  # its columns
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    found.anonymous = int(rollup.split("Pss_Anon:")[1].split()[0])
+    return found

@@ -11,12 +11,12 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import aiohttp
 import msgspec
 from yarl import URL
 
 from metallb.kube.credentials import Credentials
 from metallb.kube.errors import ApiError, MalformedError, UnavailableError, error_of
+from metallb.kube.lean_aiohttp import aiohttp
 from metallb.kube.lines import Lines, LineTooLongError
 from metallb.kube.progress import waiting
 

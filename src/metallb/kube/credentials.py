@@ -248,16 +248,20 @@ def find(
     Raises:
         CredentialsError: nothing usable was found.
     """
-    from metallb.kube.kubeconfig import load  # YAML is not needed in a pod
-
     if kubeconfig is not None:
-        return load([kubeconfig], context)
+        return _load([kubeconfig], context)
     listed = [Path(name) for name in environ.get("KUBECONFIG", "").split(":") if name]
     if listed:
-        return load(listed, context)
+        return _load(listed, context)
     if not context and environ.get("KUBERNETES_SERVICE_HOST") and (service_account / "token").exists():
         return in_cluster(environ, service_account)
     default = None if home is None else home / ".kube" / "config"
     if default is not None and default.exists():
-        return load([default], context)
+        return _load([default], context)
     raise CredentialsError("environment", "", "no kubeconfig, and this is no pod: set KUBECONFIG")
+
+
+def _load(files: list[Path], context: str) -> Credentials:
+    from metallb.kube.kubeconfig import load  # a pod has none
+
+    return load(files, context)

@@ -10,6 +10,7 @@ A port in use raises `ListenError`. Source: spec/controller.md 1 and 2, spec/spe
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import ssl
 import time
@@ -19,12 +20,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from aiohttp import web
-
 from metallb.kube.access import User, user_may_get, user_of_token
+from metallb.kube.certificate_maker import self_signed_elsewhere
 from metallb.kube.client import KubeClient
 from metallb.kube.credentials import CredentialsError
 from metallb.kube.errors import ApiError
+from metallb.kube.lean_aiohttp import BaseRequest, Response, StreamResponse
+from metallb.kube.lean_aiohttp import Server as Answering
 from metallb.kube.pem import load_chain
 from metallb.kube.progress import Progress, in_force
 from metallb.kube.tls import TlsSettings
@@ -44,7 +46,7 @@ _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _log = logs.logger(op="serve")
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Handler = Callable[[BaseRequest], Awaitable[StreamResponse]]
 
 
 class ListenError(Exception):
@@ -70,7 +72,8 @@ class Server:
         self._name = name
         self._host = host
         self._tls = tls
-        self._runner = web.ServerRunner(web.Server(handler, access_log=None), shutdown_timeout=_SHUTDOWN_S)
+        self._answering = Answering(handler, access_log=None)
+        self._listening: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
         """Listens.
@@ -78,22 +81,24 @@ class Server:
         Raises:
             ListenError: the address is taken, or not ours.
         """
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self.port, ssl_context=self._tls)
+        loop = asyncio.get_running_loop()
         try:
-            await site.start()
+            self._listening = await loop.create_server(self._answering, self._host, self.port, ssl=self._tls)
         except OSError as error:
-            await self._runner.cleanup()
             where = f"{self._host or '*'}:{self.port}"
             raise ListenError(f"{self._name} can't listen on {where}: {error.strerror or error}") from error
-        self.port = int(self._runner.addresses[0][1])
+        self.port = int(self._listening.sockets[0].getsockname()[1])
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Answers what is under way, for a second at most, and closes."""
-        await self._runner.cleanup()
+        if self._listening is not None:
+            self._listening.close()
+        await asyncio.sleep(0)  # what has come in by now is begun
+        self._answering.pre_shutdown()
+        await self._answering.shutdown(_SHUTDOWN_S)
 
 
 class HealthServer(Server):
@@ -124,21 +129,21 @@ class HealthServer(Server):
         self._progress = progress or in_force()
         self._said: list[str] = []
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: BaseRequest) -> StreamResponse:
         if request.method not in {"GET", "HEAD"}:
-            return web.Response(status=405, text="method not allowed")
+            return Response(status=405, text="method not allowed")
         if request.path == "/healthz":
             return self._health()
         if request.path == "/readyz":
-            return web.Response(text="ok") if self._ready() else web.Response(status=503, text="not ready")
-        return web.Response(status=404, text="not found")
+            return Response(text="ok") if self._ready() else Response(status=503, text="not ready")
+        return Response(status=404, text="not found")
 
-    def _health(self) -> web.Response:
+    def _health(self) -> Response:
         stuck = self._progress.stuck() if self._progress is not None else []
         if stuck and not self._said:
             _log.error("the process hangs: /healthz fails from now on", event="stuck", what=stuck)
         self._said = stuck
-        return web.Response(status=503, text="\n".join(stuck)) if stuck else web.Response(text="ok")
+        return Response(status=503, text="\n".join(stuck)) if stuck else Response(text="ok")
 
 
 class MetricsServer(Server):
@@ -156,7 +161,7 @@ class MetricsServer(Server):
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Makes its certificate, does not listen yet.
+        """Does not listen yet.
 
         Args:
             client: whom to ask about tokens.
@@ -179,24 +184,34 @@ class MetricsServer(Server):
         self._folder = certificates
         self._checked = clock()
         self._stamp: tuple[int, ...] = ()
-        if certificates is None:
-            from metallb.kube.certificates import self_signed  # 7 MiB: only where it is needed
-
-            load_chain(self._context, *self_signed("metallb", ["localhost"], wall_s=wall()))
-        else:
+        self._wall = wall
+        if certificates is not None:
             try:
                 self._load(certificates)
             except OSError as error:
                 raise ListenError(f"no usable tls.crt and tls.key in {certificates}: {error}") from error
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def __aenter__(self) -> Self:
+        """Makes its certificate where it has none, and listens.
+
+        Raises:
+            ListenError: the address is taken, or not ours; or no certificate can be made.
+        """
+        if self._folder is None:
+            try:
+                load_chain(self._context, *await self_signed_elsewhere("metallb", ["localhost"], wall_s=self._wall()))
+            except OSError as error:
+                raise ListenError(f"{self._name} can't make a certificate: {error}") from error
+        return await super().__aenter__()
+
+    async def _answer(self, request: BaseRequest) -> StreamResponse:
         self._reload()
         refusal = await self._gate.refusal(request.headers.get("Authorization", ""), request.path)
         if refusal is not None:
-            return web.Response(status=refusal, text=_WORDS[refusal])
+            return Response(status=refusal, text=_WORDS[refusal])
         if request.path != "/metrics":
-            return web.Response(status=404, text="not found")
-        return web.Response(body=self._render(), headers={"Content-Type": _METRICS_TYPE})
+            return Response(status=404, text="not found")
+        return Response(body=self._render(), headers={"Content-Type": _METRICS_TYPE})
 
     def _reload(self) -> None:
         """Takes over a changed certificate for the connections to come; an unusable one leaves the last."""

@@ -15,10 +15,9 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NoReturn
 
-from aiohttp import web
-
 from metallb.kube.admission import ReviewError
 from metallb.kube.authority import Pair
+from metallb.kube.lean_aiohttp import BaseRequest, Response, StreamResponse
 from metallb.kube.pem import load_chain
 from metallb.kube.serving import Server
 from metallb.kube.tls import TlsSettings
@@ -126,12 +125,12 @@ class WebhookServer(Server):
         if self._current is not None:
             connection.context = self._current
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, request: BaseRequest) -> StreamResponse:
         answer = self._answers.get(request.path)
         if answer is None:
-            return web.Response(status=404, text="no webhook here")
+            return Response(status=404, text="no webhook here")
         if request.method != "POST":
-            return web.Response(status=405, text="method not allowed", headers={"Allow": "POST"})
+            return Response(status=405, text="method not allowed", headers={"Allow": "POST"})
         body = bytearray()
         try:
             problem = await self._read(request, body)
@@ -142,17 +141,17 @@ class WebhookServer(Server):
         finally:
             self._room += _large(body)
 
-    async def _answer(self, answer: Answer, path: str, body: bytes) -> web.StreamResponse:
+    async def _answer(self, answer: Answer, path: str, body: bytes) -> StreamResponse:
         try:
-            return web.Response(body=await answer(body), content_type=_JSON)
+            return Response(body=await answer(body), content_type=_JSON)
         except ReviewError as error:
             _log.warn("a request is no review", path=path, error=str(error))
-            return web.Response(status=400, text=str(error))
+            return Response(status=400, text=str(error))
         except Exception as error:  # noqa: BLE001  # one request's mistake must not close the connection of others
             _log.error("unexpected", path=path, error=error, traceback=True)
-            return web.Response(status=500, text="internal error")
+            return Response(status=500, text="internal error")
 
-    async def _read(self, request: web.BaseRequest, body: bytearray) -> web.StreamResponse | None:
+    async def _read(self, request: BaseRequest, body: bytearray) -> StreamResponse | None:
         """Fills the body at the expense of the room; gives the answer if it can't be taken, however it is sent."""
         if (request.content_length or 0) > self._limit:
             return self._too_large()
@@ -170,7 +169,7 @@ class WebhookServer(Server):
             return _given_up(408, "the body does not arrive")
         return None
 
-    def _too_large(self) -> web.StreamResponse:
+    def _too_large(self) -> StreamResponse:
         return _given_up(413, f"more than {self._limit} bytes")
 
 
@@ -179,6 +178,6 @@ def _large(body: bytearray) -> int:
     return max(0, len(body) - SMALL)
 
 
-def _given_up(status: int, text: str) -> web.StreamResponse:
+def _given_up(status: int, text: str) -> StreamResponse:
     """The answer to a body that is not read to its end."""
-    return web.Response(status=status, text=text, headers={"Connection": "close"})
+    return Response(status=status, text=text, headers={"Connection": "close"})
