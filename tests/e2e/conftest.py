@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from kubelab.apiclient import ApiClient, ApiFailure, PatchKind, Resource
+from kubelab.cluster import Cluster as LabFile
+from kubelab.cluster import parse_text
 from kubelab.lab import CommandError, Lab
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -243,6 +245,25 @@ ADVERTISEMENT = {
 }
 
 
+SITE = """
+networks:
+  - {name: lan, ipv4: 198.51.100.0/24, ipv6: "2001:db8:100::/64"}
+  - {name: far, ipv4: 203.0.113.0/24, ipv6: "2001:db8:600::/64"}
+clients:
+  - {name: client}
+  - {name: remote, networks: [far]}
+routers:
+  - {name: edge, networks: [lan, far]}
+"""
+"""The default lab, and a router with somebody behind it, as most clients of a cluster are."""
+
+
+@pytest.fixture(scope="session")
+def lab_cluster() -> LabFile:
+    """What the shared lab is."""
+    return parse_text(SITE, "test")
+
+
 @pytest.fixture(scope="session")
 def install() -> Callable[[Lab], Cluster]:
     """Puts the operator, MetalLB, a pool, an advertisement and a web server on two nodes into a lab."""
@@ -265,15 +286,6 @@ def wrapped() -> Callable[[Lab], Cluster]:
 def installed(lab: Lab, install: Callable[[Lab], Cluster]) -> Cluster:
     """The shared lab with MetalLB."""
     return install(lab)
-
-
-@pytest.fixture(scope="module")
-def own_cluster(lab_ledger: Any, install: Callable[[Lab], Cluster]) -> Iterator[Cluster]:
-    """A lab with MetalLB for one module only."""
-    lab = apart(lab_ledger.start(None, None))
-    yield install(lab)
-    apart(lab.down())
-    lab_ledger.ended(lab)
 
 
 @pytest.fixture

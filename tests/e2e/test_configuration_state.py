@@ -1,19 +1,21 @@
 """A configuration that is wrong while MetalLB runs: nothing stops, every process says so, and it heals by itself.
 
-In a lab of its own, without webhooks: they would not let most of this in.
+Without webhooks: they would not let most of this in.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 NAMESPACE = "metallb-system"
+MANIFESTS = str(Path(__file__).resolve().parents[2] / "manifests")
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("configuration-state")]
 
 STATES = "configurationstates"
@@ -47,11 +49,17 @@ PASSWORD = {
 
 
 @pytest.fixture(scope="module")
-def alone(own_cluster: Any) -> Any:
-    """In this module's lab nothing checks what is written."""
+def alone(installed: Any) -> Iterator[Any]:
+    """The cluster, in which nothing checks what is written, for as long as this module lasts."""
+
+    async def let_all_in() -> None:
+        await installed.rest()
+        await installed.kubectl("delete", "validatingwebhookconfigurations", "metallb-webhook-configuration")
+
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, own_cluster.kubectl("delete", "validatingwebhookconfigurations", "--all")).result()
-    return own_cluster
+        thread.submit(asyncio.run, let_all_in()).result()
+        yield installed
+        thread.submit(asyncio.run, installed.kubectl("apply", "-k", MANIFESTS)).result()
 
 
 @pytest.fixture

@@ -361,32 +361,37 @@ class TestInterfaces:
         await cluster.until(said, "an event that names it")
 
 
+SAMPLE = "metallb_speaker_announced"
+
+
+@pytest.fixture
+async def token(cluster: Any) -> str:
+    """Of somebody who may read metrics."""
+    rbac = "rbac.authorization.k8s.io"
+    kind = {"apiVersion": f"{rbac}/v1", "metadata": {"name": "metrics-reader"}}
+    rules = [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
+    role = {"apiGroup": rbac, "kind": "ClusterRole", "name": "metrics-reader"}
+    subjects = [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}]
+    await cluster.apply(
+        {**kind, "kind": "ClusterRole", "rules": rules},
+        {**kind, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": subjects},
+    )
+    return str(await cluster.kubectl("create", "token", "default")).strip()
+
+
+async def samples_of(cluster: Any, token: str, address: str) -> dict[str, dict[str, float]]:
+    """By node, the samples of its speaker that are about an address."""
+    found: dict[str, dict[str, float]] = {}
+    for pod in await cluster.items("pods", NAMESPACE, "-l", "component=speaker"):
+        node, url = pod["spec"]["nodeName"], f"https://{pod['status'].get('podIP')}:9120/metrics"
+        argv = ["curl", "-sk", "--max-time", "5", "-H", f"Authorization: Bearer {token}", url]
+        text = (await cluster.lab.run(f"node/{node}", argv)).stdout
+        lines = [line.rsplit(" ", 1) for line in text.splitlines() if f'ip="{address}"' in line]
+        found[node] = {name.partition("{")[0]: float(value) for name, value in lines}
+    return found
+
+
 class TestMetrics:
-    @pytest.fixture
-    async def token(self, cluster: Any) -> str:
-        """Of somebody who may read metrics."""
-        rbac = "rbac.authorization.k8s.io"
-        kind = {"apiVersion": f"{rbac}/v1", "metadata": {"name": "metrics-reader"}}
-        rules = [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
-        role = {"apiGroup": rbac, "kind": "ClusterRole", "name": "metrics-reader"}
-        subjects = [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}]
-        await cluster.apply(
-            {**kind, "kind": "ClusterRole", "rules": rules},
-            {**kind, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": subjects},
-        )
-        return str(await cluster.kubectl("create", "token", "default")).strip()
-
-    async def of(self, cluster: Any, token: str, address: str) -> dict[str, dict[str, float]]:
-        """By node, the samples of its speaker that are about an address."""
-        found: dict[str, dict[str, float]] = {}
-        for pod in await cluster.items("pods", NAMESPACE, "-l", "component=speaker"):
-            node, url = pod["spec"]["nodeName"], f"https://{pod['status'].get('podIP')}:9120/metrics"
-            argv = ["curl", "-sk", "--max-time", "5", "-H", f"Authorization: Bearer {token}", url]
-            text = (await cluster.lab.run(f"node/{node}", argv)).stdout
-            lines = [line.rsplit(" ", 1) for line in text.splitlines() if f'ip="{address}"' in line]
-            found[node] = {name.partition("{")[0]: float(value) for name, value in lines}
-        return found
-
     async def test_are_of_the_node_that_announces_and_go_with_the_service(self, cluster: Any, token: str) -> None:
         await cluster.apply(cluster.load_balancer("counted", "web", ipFamilyPolicy="RequireDualStack"))
         addresses = await cluster.until(lambda: cluster.addresses("counted"), "addresses")
@@ -394,14 +399,14 @@ class TestMetrics:
 
         async def shown(address: str) -> bool:
             node = await cluster.announcer(address)
-            samples = await self.of(cluster, token, address)
+            samples = await samples_of(cluster, token, address)
             others = [each for name, each in samples.items() if name != node]
             counted = ("layer2_requests_received", "layer2_responses_sent", "layer2_gratuitous_sent")
             mine = samples.get(node, {})
             return (
-                mine.get("metallb_speaker_announced") == 1
+                mine.get(SAMPLE) == 1
                 and all(mine.get(f"metallb_{name}", 0) >= 1 for name in counted)
-                and not any("metallb_speaker_announced" in each for each in others)
+                and not any(SAMPLE in each for each in others)
             )
 
         for address in addresses:
@@ -409,8 +414,8 @@ class TestMetrics:
         await cluster.kubectl("delete", "service", "counted")
 
         async def gone(address: str) -> bool:
-            samples = await self.of(cluster, token, address)
-            return not any("metallb_speaker_announced" in each for each in samples.values())
+            samples = await samples_of(cluster, token, address)
+            return not any(SAMPLE in each for each in samples.values())
 
         for address in addresses:
             await cluster.until(lambda address=address: gone(address), "no sample")
@@ -430,7 +435,23 @@ class TestStrangers:
         for address in (f"{four}/32", f"{six}/128"):
             await cluster.lab.run("client", ["ip", "address", "del", address, "dev", "eth0"], check=False)
 
-    async def test_keep_new_addresses_until_they_are_gone(self, cluster: Any, held: tuple[str, str, str]) -> None:
+    async def condition(self, cluster: Any, service: str) -> dict[str, str]:
+        """That a host has the Service's address; empty where there is none."""
+        conditions = (await cluster.get("service", service))["status"].get("conditions", [])
+        return next((each for each in conditions if each["type"] == "metallb.io/AddressConflict"), {})
+
+    async def nodes(self, cluster: Any, service: str) -> list[str]:
+        """Those that its ServiceL2Statuses name."""
+        found = await cluster.items("servicel2statuses", NAMESPACE, "-l", f"metallb.io/service-name={service}")
+        return [each["status"]["node"] for each in found if each.get("status", {}).get("node")]
+
+    async def shown(self, cluster: Any, token: str, address: str) -> bool:
+        """Whether a speaker says that it announces the address."""
+        return any(SAMPLE in each for each in (await samples_of(cluster, token, address)).values())
+
+    async def test_keep_new_addresses_until_they_are_gone(
+        self, cluster: Any, held: tuple[str, str, str], token: str
+    ) -> None:
         *addresses, mac = held
         wanted = cluster.load_balancer("held", "web", ipFamilyPolicy="RequireDualStack")
         wanted["metadata"]["annotations"] = {"metallb.io/loadBalancerIPs": ",".join(addresses)}
@@ -440,14 +461,39 @@ class TestStrangers:
             found = [each for each in await cluster.events("held", "addressConflict") if mac in each and "eth0" in each]
             return all(any(f"{one} is not announced by node" in each for each in found) for one in addresses)
 
+        async def so(*held: str) -> bool:
+            """It is said of exactly these addresses that the host has them."""
+            condition = await self.condition(cluster, "held")
+            message = condition.get("message", "")
+            told = {each for each in addresses if f"{each} is not announced by node" in message and mac in message}
+            names = [await self.shown(cluster, token, each) for each in addresses]
+            announced = len(await self.nodes(cluster, "held")) == any(each not in held for each in addresses)
+            return told == set(held) and names == [each not in held for each in addresses] and announced
+
         await cluster.until(said, "an event about each address")
+        await cluster.until(lambda: so(*addresses), "a condition about both, and no node")
+        assert not await cluster.events("held", "nodeAssigned"), "nobody has announced it"
         assert await answering(cluster, addresses[0], "node/control-1") <= {mac}
+        since = (await self.condition(cluster, "held"))["lastTransitionTime"]
+        first, second, *_ = order(cluster, addresses[0])
+        await cluster.kubectl("label", "node", first, f"{EXCLUDE}=")
+
+        async def next_one_knows() -> bool:
+            return f"not announced by node {second!r}" in (await self.condition(cluster, "held")).get("message", "")
+
+        await cluster.until(next_one_knows, "a condition that names the next node")
+        condition = await self.condition(cluster, "held")
+        assert (condition["status"], condition["reason"]) == ("True", "AddressHeld")
+        assert condition["lastTransitionTime"] == since, "it never went"
+        left = list(addresses)
         for address in addresses:
             given_up = f"{address}/{128 if ':' in address else 32}"
             await cluster.lab.run("client", ["ip", "address", "del", given_up, "dev", "eth0"])
-        for address in addresses:
+            left.remove(address)
             await cluster.until(lambda address=address: cluster.fetch(address), "an answer, once it is free")
+            await cluster.until(lambda: so(*left), f"a condition about {left or 'nothing'}, and the other announced")
         await cluster.until(lambda: cluster.events("held", "addressFree"), "an event that says so")
+        await cluster.until(lambda: cluster.events("held", "nodeAssigned"), "an event that says so, too")
 
     async def test_that_come_later_are_said_and_the_service_goes_on(self, cluster: Any) -> None:
         address = await served(cluster, "claimed")
@@ -465,4 +511,11 @@ class TestStrangers:
             return any(mac in each and f"node {node!r} announces" in each for each in found)
 
         await cluster.until(said, "an event of the node that announces")
+
+        async def contested() -> bool:
+            """It goes a minute after the host was seen, so that is seen again."""
+            await said()
+            return (await self.condition(cluster, "claimed")).get("reason") == "AddressContested"
+
+        await cluster.until(contested, "a condition")
         await comes_to(cluster, address, order(cluster, address)[0])

@@ -1,115 +1,18 @@
-"""Least privilege: no process misses a right that it asks for, none holds one that it never uses; who listens where."""
+"""Least privilege: nobody grants rights or acts for others, and who listens where.
+
+Rights that are missing, and those that nobody uses, are looked for at the end of a run, in all labs (`tests/rights.py`).
+"""
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from tests.rights import ACCOUNTS, granted
 
-from kubelab.askings import Asked
-
 NAMESPACE = "metallb-system"
-PREFIX = f"system:serviceaccount:{NAMESPACE}:"
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("rights")]
-
-
-UNUSED: dict[str, dict[str, str]] = {
-    "all": {
-        "list": "API servers that do not stream lists, and after an outage",
-        "patch events": "the same is told again",
-        "create events": "there is something to tell",
-    },
-    "manager-account": {
-        "securitycontextconstraints": "OpenShift only",
-        "apiservers": "OpenShift only",
-        "metallbs/finalizers": "asked for by an admission plugin, where the cluster has it",
-        "servicemonitors": "where monitors are asked for",
-        "podmonitors": "where monitors are asked for",
-        "prometheusrules": "where monitors are asked for",
-        "services": "where monitors are asked for",
-        "delete daemonsets": "a backend with one of its own is left",
-        "delete deployments": "a backend with one of its own is left",
-        "delete configmaps": "a backend with one of its own is left",
-        "delete networkpolicies": "policies are turned off",
-        "create secrets": "the webhook's Secret was deleted",
-        "delete secrets": "another operator has left one",
-        "delete validatingwebhookconfigurations": "another operator has left one",
-        "tokenreviews": "somebody reads the metrics",
-        "subjectaccessreviews": "somebody reads the metrics",
-    },
-    "controller": {
-        "tokenreviews": "somebody reads the metrics",
-        "subjectaccessreviews": "somebody reads the metrics",
-        **{
-            f"get {kind}": "what a change refers to is looked up before it is refused"
-            for kind in (
-                "ipaddresspools",
-                "l2advertisements",
-                "bgpadvertisements",
-                "bgppeers",
-                "bfdprofiles",
-                "communities",
-            )
-        },
-    },
-    "speaker": {
-        "tokenreviews": "somebody reads the metrics",
-        "subjectaccessreviews": "somebody reads the metrics",
-    },
-}
-"""By account, what is used only at times: a verb, a resource, or both, with the time."""
-
-
-@pytest.fixture
-def cluster(own_cluster: Any) -> Any:
-    """An API server that is killed, as others' tests do, forgets who asked for what."""
-    return own_cluster
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def asked(own_cluster: Any) -> list[dict[str, Any]]:
-    """All questions so far, with some of what a cluster goes through among them."""
-    cluster = own_cluster
-    await cluster.kubectl("delete", "metallb", "-n", NAMESPACE, "metallb")
-    await cluster.apply(
-        {"apiVersion": "metallb.io/v1beta1", "kind": "MetalLB", "metadata": {"name": "metallb", "namespace": NAMESPACE}}
-    )
-    await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=150s")
-    await cluster.apply(cluster.load_balancer("rights", "web"))
-    await cluster.until(lambda: cluster.addresses("rights"), "an address")
-    await cluster.kubectl("delete", "service", "rights")
-    items: list[dict[str, Any]] = json.loads(await cluster.kubectl("get", "--raw", "/debug/rights"))["items"]
-    return [each for each in items if each["user"].startswith(PREFIX)]
-
-
-async def test_no_process_asks_for_what_it_may_not(asked: list[dict[str, Any]]) -> None:
-    refused = {
-        f"{each['user'].removeprefix(PREFIX)} {each['verb']} {each['resource'] or each['path']}"
-        for each in asked
-        if not each["allowed"]
-    }
-    assert refused == set()
-
-
-@pytest.mark.parametrize("account", ACCOUNTS)
-async def test_no_process_holds_a_right_without_a_reason(asked: list[dict[str, Any]], account: str) -> None:
-    used = [
-        Asked(each["user"], each["verb"], each["group"], each["resource"], each["namespace"], each["name"], False)
-        for each in asked
-        if each["user"] == f"{PREFIX}{account}" and not each["path"]
-    ]
-    reasons = UNUSED["all"] | UNUSED[account]
-    unused = {right for right in granted()[account] if not any(right.covers(each, NAMESPACE) for each in used)}
-    without = {
-        str(each)
-        for each in unused
-        if reasons.keys().isdisjoint({each.verb, each.resource, f"{each.verb} {each.resource}"})
-    }
-    assert sorted(without) == []
+pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)

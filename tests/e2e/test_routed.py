@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from kubelab.cluster import parse_text
-from kubelab.lab import Lab
-
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("routed")]
-
-CLUSTER = """
-networks:
-  - {name: lan, ipv4: 198.51.100.0/24, ipv6: "2001:db8:100::/64"}
-  - {name: far, ipv4: 203.0.113.0/24, ipv6: "2001:db8:600::/64"}
-clients:
-  - {name: client}
-  - {name: remote, networks: [far]}
-routers:
-  - {name: edge, networks: [lan, far]}
-"""
+pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture(scope="module")
-def routed(lab_ledger: Any, install: Callable[[Lab], Any]) -> Iterator[Any]:
-    """MetalLB in a cluster with a router."""
-    with ThreadPoolExecutor(1) as thread:  # the tests' event loop is not there yet
-        lab = thread.submit(asyncio.run, lab_ledger.start(parse_text(CLUSTER, "test"), None)).result()
-        yield install(lab)
-        thread.submit(asyncio.run, lab.down()).result()
-    lab_ledger.ended(lab)
+@pytest.fixture
+async def routed(cluster: Any) -> AsyncIterator[Any]:
+    """The cluster; Services go with the test."""
+    yield cluster
+    await cluster.remove_services()
 
 
 async def fetch(cluster: Any, address: str) -> Any:
@@ -51,7 +32,6 @@ async def neighbour(cluster: Any, address: str) -> str:
 
 
 async def test_a_client_behind_a_router_is_served_and_the_router_follows_a_fail_over(routed: Any) -> None:
-    await routed.kubectl("rollout", "status", "deployment/web", "--timeout=150s")
     await routed.apply(routed.load_balancer("both", "web", ipFamilyPolicy="RequireDualStack"))
     addresses = await routed.until(lambda: routed.addresses("both"), "addresses")
     assert len(addresses) == 2
