@@ -9,11 +9,12 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from kubelab.apiserver.standalone import Background
 from metallb.kube.client import KubeClient
 from metallb.kube.credentials import Credentials, Tls, find
 
@@ -45,21 +46,16 @@ class ApiServer:
 
     folder: Path
     port: int = 0
-    process: asyncio.subprocess.Process | None = None
+    background: Background = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.background = Background(self.folder)
 
     async def start(self) -> None:
-        command = (sys.executable, "-m", STANDALONE, "--dir", str(self.folder), "--port", str(self.port))
-        self.process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        assert self.process.stdout is not None
-        async with asyncio.timeout(60):
-            while (line := (await self.process.stdout.readline()).decode()).strip() != "ready":
-                assert line, "the API server ended before it was ready"
-        self.port = int(self.credentials.server.rpartition(":")[2])
+        self.port = await asyncio.to_thread(self.background.start, self.port)
 
-    async def stop(self, number: int = signal.SIGTERM) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.send_signal(number)
-            await self.process.communicate()
+    async def stop(self) -> None:
+        await asyncio.to_thread(self.background.stop)
 
     @property
     def credentials(self) -> Credentials:
@@ -73,15 +69,47 @@ class ApiServer:
         return Credentials(self.credentials.server, tls=tls)
 
 
+@dataclass
+class Process(ApiServer):
+    """The same as a process, which can be killed."""
+
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        command = (sys.executable, "-m", STANDALONE, "--dir", str(self.folder), "--port", str(self.port))
+        self.process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        assert self.process.stdout is not None
+        async with asyncio.timeout(60):
+            while (line := (await self.process.stdout.readline()).decode()).strip() != "ready":
+                assert line, "the API server ended before it was ready"
+        self.port = int(self.credentials.server.rpartition(":")[2])
+
+    async def stop(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGKILL)
+            await self.process.communicate()
+
+
 @pytest.fixture
 async def api_server(tmp_path: Path) -> AsyncIterator[ApiServer]:
     """The lab's API server, fresh for each test."""
     server = ApiServer(tmp_path)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
+async def mortal_api_server(tmp_path: Path, free_port: Callable[[], int]) -> AsyncIterator[ApiServer]:
+    """The same as a process; `stop` kills it."""
+    server = Process(tmp_path, free_port())
     try:
         await server.start()
         yield server
     finally:
-        await server.stop(signal.SIGKILL)
+        await server.stop()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -230,10 +229,10 @@ async def test_an_informer_follows_what_happens(client: KubeClient, namespace: s
 
 
 @pytest.mark.skipif("KUBECONFIG" in os.environ, reason="this API server is not ours to kill")
-async def test_an_informer_outlives_its_server(api_server: Any) -> None:
+async def test_an_informer_outlives_its_server(mortal_api_server: Any) -> None:
     """The cache stays through the outage and shows the truth after it, although certificates and objects are new."""
     changed = asyncio.Event()
-    async with KubeClient(api_server.credentials_by_file) as client:
+    async with KubeClient(mortal_api_server.credentials_by_file) as client:
         informer = Informer(client, SERVICES, decoder=SERVICE, namespace="default")
         informer.subscribe(lambda _key: changed.set())
         await service(client, "default", "before")
@@ -241,11 +240,11 @@ async def test_an_informer_outlives_its_server(api_server: Any) -> None:
             await informer.synced.wait()
             known = {item.metadata.name for item in informer.store}
             assert "before" in known
-            await api_server.stop(signal.SIGKILL)
+            await mortal_api_server.stop()
             while informer.error is None:  # noqa: ASYNC110  # nothing else tells of an error
                 await asyncio.sleep(0.01)
             assert {item.metadata.name for item in informer.store} == known
-            await api_server.start()
+            await mortal_api_server.start()
             await service(client, "default", "after")
             page = await client.list(SERVICES, decoder=BARE, namespace="default")
             truth = {item.metadata.name for item in page.items}

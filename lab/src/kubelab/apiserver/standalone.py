@@ -1,7 +1,7 @@
 """An API server by itself, for tests and for developers: `python -m kubelab.apiserver.standalone --dir DIR`.
 
 Makes certificates, serves on a free loopback port, writes DIR/kubeconfig and prints `ready`. DIR/audit.log tells each
-request.
+request. `Background` is the same in a thread of the process that wants it, which starts in a fiftieth of the time.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import random
 import socket
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import Final
 
 import uvloop
 
 from kubelab import pki
-from kubelab.apiserver.main import Certificates, Config, run
+from kubelab.apiserver.main import Certificates, Config, run, serve
 
 _LOOPBACK: Final = "127.0.0.1"
 _IDENTITIES: Final = {
@@ -53,6 +55,53 @@ def prepare(folder: Path, descriptor: int, port: int) -> Config:
         advertise_port=port,
         audit_log=str(folder / "audit.log"),
     )
+
+
+class Background:
+    """An API server in a thread of this process, between `start` and `stop`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Serves nothing yet; certificates and kubeconfig will be in the folder."""
+        self._folder = folder
+        self._thread: Thread | None = None
+        self._running: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+
+    def start(self, port: int = 0) -> int:
+        """Return when it serves, on the port that is returned; 0: a free one.
+
+        Raises:
+            OSError: the port is taken, or the folder can't be written to.
+        """
+        listener = socket.create_server((_LOOPBACK, port))
+        port = listener.getsockname()[1]
+        config = prepare(self._folder, listener.detach(), port)
+        ready: Future[None] = Future()
+        self._thread = Thread(target=self._run, args=(config, ready), name="apiserver", daemon=True)
+        self._thread.start()
+        ready.result()
+        return port
+
+    def stop(self) -> None:
+        """Return when nothing is served any more; not started, it does nothing."""
+        if self._running is not None and self._thread is not None:
+            loop, stop = self._running
+            loop.call_soon_threadsafe(stop.set)
+            self._thread.join()
+            self._running = None
+
+    def _run(self, config: Config, ready: Future[None]) -> None:
+        async def body() -> None:
+            stop = asyncio.Event()
+            self._running = asyncio.get_running_loop(), stop
+            await serve(config, stop, lambda: ready.set_result(None))
+
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(body())
+        except OSError as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)
 
 
 def main(arguments: list[str] | None = None) -> int:
