@@ -19,6 +19,7 @@ from typing import Final
 
 from metallb.protocols.swim import membership as m
 from metallb.protocols.swim import packet
+from metallb.protocols.swim.broadcasts import Broadcasts
 from metallb.protocols.swim.membership import Membership
 from metallb.protocols.swim.packet import State
 from metallb.protocols.swim.roster import Endpoint, Gone, Joined, Member
@@ -102,9 +103,11 @@ class World:
         made = cls(0, seed, loss=loss)
         for number in range(size):
             made._place(number)
+        everybody = sorted(names(size))
         for host in made.hosts.values():
             roster = host.machine.roster
-            roster.news._news.clear()
+            roster.news = Broadcasts(LAN.retransmit_mult)
+            host.machine._order = sorted(everybody, key=lambda _: made.chance.random())  # in C, millions of times
             for endpoint, other in made.hosts.items():
                 name = other.machine.roster.me
                 if name not in roster.members:

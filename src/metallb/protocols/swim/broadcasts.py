@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Final
 
 _SMALLEST: Final = 20
 """No message is as small as that."""
 
-
-@dataclass(slots=True)
-class _News:
-    """`order`: how often it was sent; its length and its age, both negative. The smallest goes first."""
-
-    subject: str
-    message: bytes
-    order: tuple[int, int, int]
+_Place = tuple[int, int, int]
+"""How often a message was sent, its length and its age, both negative. The smallest goes first."""
 
 
 @dataclass(slots=True)
 class Broadcasts:
-    """The queue. What was sent least goes first; of those the longest, which is hardest to place; then the newest."""
+    """The queue. What was sent least goes first; of those the longest, which is hardest to place; then the newest.
+
+    It stays in order: where thousands of members lose much, hundreds of news wait, and a datagram takes a dozen.
+    """
 
     retransmit_mult: int
-    _news: dict[str, _News] = field(default_factory=dict)
+    _news: dict[str, _Place] = field(default_factory=dict)
+    _line: list[tuple[_Place, str, bytes]] = field(default_factory=list)
     _count: int = 0
 
     def __len__(self) -> int:
         """How many messages wait."""
-        return len(self._news)
+        return len(self._line)
 
     def __contains__(self, subject: str) -> bool:
         """Whether something about this member still waits."""
@@ -38,8 +36,11 @@ class Broadcasts:
 
     def put(self, subject: str, message: bytes) -> None:
         """News about a member: takes the place of older news."""
+        before = self._news.get(subject)
+        if before is not None:
+            del self._line[bisect_left(self._line, (before,))]
         self._count += 1
-        self._news[subject] = _News(subject, message, (0, -len(message), -self._count))
+        self._stand(subject, message, (0, -len(message), -self._count))
 
     def take(self, room: int, overhead: int, members: int) -> list[bytes]:
         """Messages for one datagram; those that were sent often enough by that are gone.
@@ -51,16 +52,23 @@ class Broadcasts:
         """
         limit = self.retransmit_mult * math.ceil(math.log10(members + 1))
         taken = []
-        for news in sorted(self._news.values(), key=attrgetter("order")):
+        for number, (place, _, _) in enumerate(self._line):
             if room < _SMALLEST + overhead:
                 break
-            needed = len(news.message) + overhead
-            if needed > room:
-                continue
-            room -= needed
-            taken.append(news.message)
-            sent, length, age = news.order
-            news.order = (sent + 1, length, age)
-            if sent + 1 >= limit:
-                del self._news[news.subject]
-        return taken
+            needed = overhead - place[1]
+            if needed <= room:
+                room -= needed
+                taken.append(number)
+        messages = [self._line[number] for number in taken]
+        for number in reversed(taken):
+            del self._line[number]
+        for (sent, length, age), subject, message in messages:
+            if sent + 1 < limit:
+                self._stand(subject, message, (sent + 1, length, age))
+            else:
+                del self._news[subject]
+        return [message for _, _, message in messages]
+
+    def _stand(self, subject: str, message: bytes, place: _Place) -> None:
+        self._news[subject] = place
+        insort(self._line, (place, subject, message))

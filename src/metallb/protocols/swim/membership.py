@@ -219,6 +219,8 @@ class Membership:
 
     def _heard(self, sender: Endpoint, message: Message, now: float) -> list[Output]:
         match message:
+            case Alive() | Suspect() | Dead():  # first: most of what is heard is news
+                return [*self._claimed(message, now)]
             case Ping(sequence, node, source) if node in {"", self.roster.me}:
                 return [self._datagram(_answer_to(source, sender), packet.encode(Ack(sequence)))]
             case IndirectPing():
@@ -229,8 +231,6 @@ class Membership:
             case Nack(sequence) if self._round is not None and self._round.sequence == sequence:
                 self._round.nacks += 1
                 return []
-            case Alive() | Suspect() | Dead():
-                return [*self._claimed(message, now)]
             case _:
                 return []
 
