@@ -2,6 +2,7 @@
 
 A speaker that stood still, was cut off or has just started does not know what happened meanwhile: others may have
 taken its addresses over. It forgets what its sockets hold and is silent until it has heard the others and decided anew.
+Without gossip it hears of them from the API server.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Final
 
 from metallb.advertisement.interfaces import Interface
 from metallb.api.net import NodeName
+from metallb.kube.credentials import CredentialsError
 from metallb.kube.daemon import StartError
+from metallb.kube.errors import ApiError
 from metallb.kube.objects import Key
 from metallb.speaker.announcer import Announcer
 from metallb.speaker.caches import Caches, came_or_left, fell_silent
@@ -29,6 +32,12 @@ SETTLE_S: Final = 0.25
 
 HANDOVER_S: Final = 1.0
 """How long a speaker that is told to stop goes on answering, at most: for each address, until another announces it."""
+
+MISSED_S: Final = 1.5
+"""Without gossip: nobody takes over from a speaker that stands still for less than this."""
+
+API_PATIENCE_S: Final = 3.0
+"""Without gossip: how long the API server is waited for. Where it is away, the others have not heard either."""
 
 _log = logs.logger(op="presence")
 
@@ -63,8 +72,8 @@ class Presence:
             look=self._standstill.look,
         )
         self._gossip = gossip_of(settings, outlets)
-        if self._gossip is not None:
-            announcer.look = self._standstill.look
+        announcer.look = self._standstill.look
+        self._asking: asyncio.Task[None] | None = None
 
     async def lead(self, speaker: ServiceSpeaker, group: asyncio.TaskGroup) -> None:
         """Takes part from now on, and tells the speaker when it has to decide anew.
@@ -75,6 +84,7 @@ class Presence:
             StartError: gossip can't listen.
         """
         self._speaker = speaker
+        group.create_task(self._standstill.run(), name="standstill")
         if self._gossip is None:
             self._caches.pods.subscribe(speaker.review_all, when=came_or_left)
             self._caches.pods.subscribe(lambda _key: self._review_soon(speaker), when=fell_silent)
@@ -86,7 +96,6 @@ class Presence:
         except OSError as error:
             raise StartError(f"gossip can't listen on {self._address}: {error.strerror}") from error
         self._caches.pods.subscribe(self._expect)
-        group.create_task(self._standstill.run(), name="standstill")
         self._rejoin()
 
     def live(self) -> frozenset[NodeName]:
@@ -113,6 +122,8 @@ class Presence:
 
     def close(self) -> None:
         """Takes no part any more."""
+        if self._asking is not None:
+            self._asking.cancel()
         if self._gossip is not None:
             self._gossip.close()
 
@@ -132,17 +143,38 @@ class Presence:
         asyncio.get_running_loop().call_later(SETTLE_S, speaker.review_all)
 
     def _stood_still(self, gap_s: float) -> None:
-        if self._gossip is None:
+        if self._gossip is None and gap_s < MISSED_S:
             return
         _log.warn("stood still: silent until the others are heard", event="standstill", seconds=round(gap_s, 3))
+        if self._gossip is None:
+            self._ask()
+            return
         self._announcer.hush()
         self._gossip.stood_still()
 
     def _rejoin(self) -> None:
         if self._gossip is None:
+            self._ask()
             return
         self._announcer.hush()
         self._gossip.rejoin()
+
+    def _ask(self) -> None:
+        """Without gossip: silent until the caches show who lives now."""
+        if self._speaker is None:
+            return
+        self._announcer.hush()
+        if self._asking is not None:
+            self._asking.cancel()
+        self._asking = asyncio.create_task(self._hear(), name="who lives")
+
+    async def _hear(self) -> None:
+        try:
+            async with asyncio.timeout(API_PATIENCE_S):
+                await self._caches.pods.catch_up()
+        except (TimeoutError, ApiError, CredentialsError) as error:
+            _log.warn("the API server does not tell who lives: going on with what is known", error=str(error))
+        self._reunited()
 
     def _reunited(self) -> None:
         """The others were heard: what was decided before may be wrong now."""

@@ -12,7 +12,9 @@ import pytest
 from metallb.advertisement.interfaces import Interface
 from metallb.api.net import InterfaceName, NodeName
 from metallb.kube.daemon import StartError
-from metallb.speaker.presence import Presence
+from metallb.kube.errors import ApiError
+from metallb.speaker import presence as module
+from metallb.speaker.presence import MISSED_S, Presence
 from metallb.speaker.reunion import Reunion
 from metallb.speaker.settings import SpeakerSettings
 from metallb.speaker.standstill import LIMIT_S, Standstill
@@ -109,10 +111,21 @@ class TestReunion:
 
 
 class Pods:
-    """An informer that never tells anything."""
+    """An informer that never tells anything, and catches up when told."""
+
+    def __init__(self) -> None:
+        self.caught_up = asyncio.Event()
+        self.asked = 0
+        self.error: ApiError | None = None
 
     def subscribe(self, _callback: Any, when: Any = None) -> None:
         pass
+
+    async def catch_up(self) -> None:
+        self.asked += 1
+        await self.caught_up.wait()
+        if self.error is not None:
+            raise self.error
 
 
 class Group:
@@ -213,11 +226,54 @@ class TestPresence:
             presence.see(Interface(index, InterfaceName(f"eth{index}"), None, running=up) for index, up in state)
         assert ("hush" in told.said) == silent
 
-    async def test_without_gossip_nobody_could_be_heard(self) -> None:
-        told = Told()
+    @pytest.mark.parametrize(
+        "error", [None, ApiError("GET", "away"), TimeoutError], ids=["told", "refused", "no answer"]
+    )
+    async def test_without_gossip_the_api_server_says_who_lives(
+        self, monkeypatch: pytest.MonkeyPatch, error: ApiError | type[TimeoutError] | None
+    ) -> None:
+        told, group = Told(), Group()
         presence = self.presence(told)
+        await presence.lead(told, group)  # type: ignore[arg-type]
+        told.said.clear()
+        presence._standstill._last -= MISSED_S / 2
+        assert told.look() is True
+        assert told.said == [], "nobody took over so soon"
+        if error is TimeoutError:
+            monkeypatch.setattr(module, "API_PATIENCE_S", 0.05)
+        presence._standstill._last -= 2 * MISSED_S
+        assert told.look() is True
+        assert told.said == ["hush"]
+        if isinstance(error, ApiError):
+            told.pods.error = error
+        if error is not TimeoutError:
+            told.pods.caught_up.set()
+        async with asyncio.timeout(60):
+            await presence._asking  # type: ignore[misc]
+        assert told.said == ["hush", "review", "decided", "resume"]
+        assert told.pods.asked == 1
+        presence.close()
+        group.cancel()
+
+    async def test_without_gossip_a_second_standstill_asks_anew(self) -> None:
+        told, group = Told(), Group()
+        presence = self.presence(told)
+        presence.see([Interface(1, InterfaceName("eth1"), None, running=False)])
+        presence.see([Interface(1, InterfaceName("eth1"), None, running=True)])
+        assert told.said == [], "it announces nothing yet"
+        await presence.lead(told, group)  # type: ignore[arg-type]
+        told.said.clear()
+        presence.see([Interface(1, InterfaceName("eth1"), None, running=False)])
+        presence.see([Interface(1, InterfaceName("eth1"), None, running=True)])
+        first = presence._asking
+        await asyncio.sleep(0)
         presence._stood_still(5.0)
-        assert (told.said, told.look) == ([], None)
+        told.pods.caught_up.set()
+        async with asyncio.timeout(60):
+            await asyncio.gather(first, presence._asking, return_exceptions=True)  # type: ignore[arg-type]
+        assert told.said == ["hush", "hush", "review", "decided", "resume"]
+        presence.close()
+        group.cancel()
 
     def test_an_address_that_is_none_is_told(self) -> None:
         with pytest.raises(StartError, match="--ml-bindaddr='x'"):
