@@ -2,10 +2,10 @@
 
     bench/failover.py --rounds 20 --families 4,6 --kinds node-death,sigkill
 
-A client asks for the address by ARP or NDP every 10 ms and sees who answers, and opens a connection every 20 ms. Each
-round harms the node that announces, and mends it; with `-without-api` the API server stands still meanwhile. Prints a
-line of JSON for each round, one for each kind and family, and a table at the end: min, median and max are of the longest
-time without an answer to ARP or NDP after the harm, gap the same for connections; double is the longest time for which
+A Service has an address of each family, which one node announces. A client asks for each by ARP or NDP every 10 ms and
+sees who answers, and opens a connection to each every 20 ms. Each round harms the node that announces, and mends it;
+with `-without-api` the API server stands still meanwhile. Prints a line of JSON for each round and family, one for each
+kind and family, and a table at the end: min, median and max are of the longest time without an answer to ARP or NDP after the harm, gap the same for connections; double is the longest time for which
 two nodes answered in turn, after the harm or after the mending.
 
 Failed connections are told by their errors. One that is open while its address moves is known to the node of before
@@ -45,7 +45,8 @@ kind: Service
 metadata: {{name: {name}, namespace: default}}
 spec:
   type: LoadBalancer
-  ipFamilies: [IPv{family}]
+  ipFamilies: [{families}]
+  ipFamilyPolicy: {policy}
   selector: {{app: web}}
   ports: [{{port: 80, targetPort: 8080}}]
 """
@@ -60,14 +61,12 @@ Step = Callable[["Scene"], Awaitable[None]]
 
 @dataclass
 class Scene:
-    """One address, who announces it, and where its speaker runs."""
+    """The addresses of a Service by family, who announces them, and where its speaker runs."""
 
     lab: Lab
-    family: int
-    address: str
+    addresses: dict[int, str]
     home: str = ""
     node: str = ""
-    mac: str = ""
     pod: str = ""
 
     async def look(self) -> None:
@@ -76,12 +75,13 @@ class Scene:
         for each in self.lab.cluster.nodes:
             path = "/sys/class/net/eth0/address"
             macs[(await self.lab.run(f"node/{each.name}", ["cat", path])).stdout.strip()] = each.name
-        seen = await self.watch(0.3)
-        answered = Record.parse((await finish(seen))[-1]).by()
-        if not answered:
-            raise RuntimeError(f"nobody answers for {self.address}")
-        self.mac = answered[-1]
-        self.node = macs[self.mac]
+        seen = [await self.watch(family, 0.3) for family in self.addresses]
+        answered = [Record.parse((await finish(each))[-1]).by() for each in seen]
+        if not all(answered):
+            raise RuntimeError(f"nobody answers for one of {self.addresses}")
+        if len({each[-1] for each in answered}) > 1:
+            raise RuntimeError(f"more than one node answers for {self.addresses}")
+        self.node = macs[answered[0][-1]]
         pods = json.loads((await self.lab.kubectl("get", "pods", "-n", NAMESPACE, "-o", "json")).stdout)["items"]
         speakers = (each for each in pods if each["metadata"]["labels"].get("component") == "speaker")
         running = (each for each in speakers if not each["metadata"].get("deletionTimestamp"))
@@ -99,14 +99,15 @@ class Scene:
                 same = same + 1 if self.node == self.home else 0
                 await asyncio.sleep(0.5)
 
-    async def watch(self, seconds: float) -> LabProcess:
+    async def watch(self, family: int, seconds: float) -> LabProcess:
         """Asks every 10 ms who has the address."""
-        argv = ["-m", "kubelab.witness", "--seconds", str(seconds), "eth0", CLIENT[self.family], self.address]
+        asked = ["eth0", CLIENT[family], self.addresses[family]]
+        argv = ["-m", "kubelab.witness", "--seconds", str(seconds), *asked]
         return await self.lab.popen("client", [sys.executable, *argv])
 
-    async def probe(self, seconds: float) -> LabProcess:
+    async def probe(self, family: int, seconds: float) -> LabProcess:
         """Opens a connection every 20 ms."""
-        host = f"[{self.address}]" if self.family == 6 else self.address
+        host = f"[{self.addresses[family]}]" if family == 6 else self.addresses[family]
         argv = ["-m", "kubelab.probe", "--each", "--interval", "0.02", "--seconds", str(seconds), f"http://{host}/"]
         return await self.lab.popen("client", [sys.executable, *argv])
 
@@ -227,47 +228,63 @@ async def finish(process: LabProcess) -> list[str]:
     return out.decode().splitlines()
 
 
-async def play(scene: Scene, name: str) -> Round:
-    """One round."""
+@dataclass
+class Looking:
+    """What the client does with one address during a round."""
+
+    family: int
+    watching: LabProcess
+    probing: LabProcess
+
+    async def seen(self, name: str, began: float, mending: float) -> Round:
+        """What came of it."""
+        *each, last = await finish(self.probing)
+        summary, errors = json.loads(last), told(each)
+        self.watching.terminate()
+        seen = Record.parse((await finish(self.watching))[-1])
+        return Round(
+            name,
+            self.family,
+            round(1000 * seen.between(began, mending).longest_gap_s(), 1),
+            round(1000 * summary["longest_gap_s"], 1),
+            errors["ConnectionResetError"],
+            errors.total() - errors["ConnectionResetError"],
+            dict(errors),
+            round(1000 * seen.between(began, mending).longest_double_s(), 1),
+            round(1000 * seen.between(mending, seen.ended_s).longest_double_s(), 1),
+        )
+
+
+async def play(scene: Scene, name: str) -> list[Round]:
+    """One round, seen by each family."""
     harm, mended = SCENARIOS[name]
     await scene.at_home()
-    watching = await scene.watch(60)
-    probing = await scene.probe(BEFORE_S + HARM_S)
+    looking = [
+        Looking(family, await scene.watch(family, 60), await scene.probe(family, BEFORE_S + HARM_S))
+        for family in scene.addresses
+    ]
     await asyncio.sleep(BEFORE_S)
     began = time.monotonic()
     await harm(scene)
-    harmed = time.monotonic()
-    await asyncio.sleep(HARM_S - (harmed - began))
+    await asyncio.sleep(HARM_S - (time.monotonic() - began))
     mending = time.monotonic()
     await mended(scene)
-    *each, last = await finish(probing)
-    summary, errors = json.loads(last), told(each)
     await asyncio.sleep(AFTER_S)
-    watching.terminate()
-    seen = Record.parse((await finish(watching))[-1])
-    return Round(
-        name,
-        scene.family,
-        round(1000 * seen.between(began, mending).longest_gap_s(), 1),
-        round(1000 * summary["longest_gap_s"], 1),
-        errors["ConnectionResetError"],
-        errors.total() - errors["ConnectionResetError"],
-        dict(errors),
-        round(1000 * seen.between(began, mending).longest_double_s(), 1),
-        round(1000 * seen.between(mending, seen.ended_s).longest_double_s(), 1),
-    )
+    return [await each.seen(name, began, mending) for each in looking]
 
 
-async def prepare(lab: Lab, family: int) -> Scene:
+async def prepare(lab: Lab, families: list[int]) -> Scene:
     """A Service that a worker announces: with the control node the API would die."""
     for number in range(20):
-        name = f"web-{family}-{number}"
-        await lab.kubectl("apply", "-f", "-", stdin=SERVICE.format(name=name, family=family))
-        shown = ""
+        name = f"web-{number}"
+        policy = "SingleStack" if len(families) == 1 else "RequireDualStack"
+        listed = ", ".join(f"IPv{family}" for family in families)
+        await lab.kubectl("apply", "-f", "-", stdin=SERVICE.format(name=name, families=listed, policy=policy))
+        shown: list[str] = []
         while not shown:
-            path = "-o=jsonpath={.status.loadBalancer.ingress[0].ip}"
-            shown = (await lab.kubectl("get", "service", name, path)).stdout
-        scene = Scene(lab, family, shown)
+            path = "-o=jsonpath={.status.loadBalancer.ingress[*].ip}"
+            shown = (await lab.kubectl("get", "service", name, path)).stdout.split()
+        scene = Scene(lab, dict(zip(families, shown, strict=True)))
         await asyncio.sleep(1.0)
         await scene.look()
         if scene.node.startswith("worker"):
@@ -281,45 +298,43 @@ async def settle(lab: Lab) -> None:
     await lab.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=60s")
     await lab.kubectl("rollout", "status", "-n", NAMESPACE, "daemonset/speaker", "--timeout=60s")
     await lab.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
-    await asyncio.sleep(3.0)
+    await asyncio.sleep(1.0)
 
 
 Rows = dict[tuple[str, int], Row]
 
 
-async def play_all(left: list[tuple[str, int]], rows: Rows) -> None:
+async def play_all(left: list[str], families: list[int], rows: Rows) -> None:
     """Plays in one lab what is left to be played, and takes it off the list; what fails stays out of the figures."""
-    scenes: dict[int, Scene] = {}
     async with installed("bench-failover") as lab:
         await lab.kubectl("apply", "-f", "-", stdin=POOL)
         await lab.kubectl("apply", "-f", WEB)
         await lab.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+        scene = await prepare(lab, families)
         while left:
-            name, family = left[0]
-            if family not in scenes:
-                scenes[family] = await prepare(lab, family)
             await settle(lab)
-            del left[0]
-            row = rows.setdefault((name, family), Row())
+            name = left.pop(0)
             try:
                 async with asyncio.timeout(ROUND_S):
-                    played = await play(scenes[family], name)
+                    played = await play(scene, name)
             except Exception as error:
-                row.errors += 1
-                report("failover", scenario=name, family=family, error=f"{type(error).__name__}: {error}")
+                for family in families:
+                    rows.setdefault((name, family), Row()).errors += 1
+                report("failover", scenario=name, error=f"{type(error).__name__}: {error}")
                 raise
-            row.rounds.append(played)
-            report("failover", **asdict(played))
+            for each in played:
+                rows.setdefault((name, each.family), Row()).rounds.append(each)
+                report("failover", **asdict(each))
 
 
 async def main(rounds: int, families: list[int], names: list[str]) -> bool:
     """Plays all rounds of all scenarios; false: some could not be played."""
     rows: Rows = {}
-    left = [(name, family) for family in families for name in names for _ in range(rounds)]
+    left = [name for name in names for _ in range(rounds)]
     most = len(left)
     for _ in range(LABS):
         try:
-            await play_all(left, rows)
+            await play_all(left, families, rows)
         except Exception as error:  # noqa: BLE001  # another lab may do better
             print(f"another lab, {len(left)} of {most} rounds are left: {error}", file=sys.stderr)
         if not left:
