@@ -229,7 +229,7 @@ class TestSelectors:
     async def test_of_nodes_pin_add_up_and_wait_for_labels(self, cluster: Any, advertise: Advertise) -> None:
         address = await served(cluster, "pinned")
         ranked = order(cluster, address)
-        for node in ranked:
+        for node in (ranked[3], ranked[1]):
             await advertise(only={"nodeSelectors": on(node)})
             await comes_to(cluster, address, node)
         await advertise(a={"nodeSelectors": on(ranked[3])}, b={"nodeSelectors": on(ranked[2])})

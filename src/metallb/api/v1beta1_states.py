@@ -19,11 +19,26 @@ class Interface(Model, frozen=True):
     name: Annotated[str, Meta(description="Name of the interface.")] = ""
 
 
+class AddressConflict(Model, frozen=True):
+    """A host outside the cluster that uses an address of the Service."""
+
+    address: Annotated[str, Meta(description="The address.")]
+    interface: Annotated[str, Meta(description="Name of the node's interface on whose network the host is.")]
+    mac: Annotated[str, Meta(description="The host's Ethernet address.")]
+    announced: Annotated[
+        bool, Meta(description="Whether the node announces the address there all the same; otherwise the host has it.")
+    ] = False
+
+
 class ServiceL2StatusStatus(Model, frozen=True):
     """Who announces a Service by ARP and NDP."""
 
     node: Annotated[
-        str, Meta(description="The node that announces it.", extra_json_schema=rules.validations(rules.NODE_FIXED))
+        str,
+        Meta(
+            description="The node that announces it; none while other hosts have all its addresses.",
+            extra_json_schema=rules.validations(rules.NODE_FIXED),
+        ),
     ] = ""
     service_name: Annotated[
         str, Meta(description="Name of the Service.", extra_json_schema=rules.validations(rules.SERVICE_NAME_FIXED))
@@ -36,6 +51,10 @@ class ServiceL2StatusStatus(Model, frozen=True):
     ] = ""
     interfaces: Annotated[
         tuple[Interface, ...], Meta(description="Interfaces on which it is announced; empty means all.")
+    ] = ()
+    conflicts: Annotated[
+        tuple[AddressConflict, ...],
+        Meta(description="Hosts outside the cluster that use its addresses, as the node's speaker sees it."),
     ] = ()
 
 

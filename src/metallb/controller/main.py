@@ -20,6 +20,7 @@ from metallb.config.build import Snapshot
 from metallb.config.errors import ConfigError
 from metallb.config.state import CONTROLLER, Reading, describe
 from metallb.controller.assignment import Assignment
+from metallb.controller.heard import Heard
 from metallb.controller.memberlist import ensure_key
 from metallb.controller.poolstatus import PoolStatus
 from metallb.controller.reconciler import WORKERS, Outlets, ServiceController
@@ -176,6 +177,7 @@ class Replica:
         self._settings = settings
         self._metrics = metrics
         self.caches = Caches(client, settings.namespace)
+        self._heard = Heard(client, settings.namespace)
         self._recorder = Recorder(client, component="metallb-controller")
         self._services_writer = StatusWriter(client, SERVICES)
         self._pools_writer = StatusWriter(client, IP_ADDRESS_POOLS)
@@ -195,6 +197,8 @@ class Replica:
         caches.namespaces.subscribe(self._reload, when=_labels_changed)
         caches.communities.subscribe(self._reload)
         caches.inputs.watch_health(self._health_changed)
+        self._heard.subscribe(self._service_changed)
+        group.create_task(self._heard.informer.run(), name="informer servicel2statuses")
         group.create_task(self._recorder.run(), name="events")
         group.create_task(self._settle(), name="rights")
         if self._settings.ml_secret_name:
@@ -231,6 +235,7 @@ class Replica:
             lambda: caches.read(self._settings.bgp_type),
             self._services_writer,
             outlets,
+            reports=self._heard.reports,
         )
         self._counters = PoolStatus(
             assignment,

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from metallb.advertisement.conflicts import Report
 from metallb.allocator.converge import Assign, Decision, Keep, Pending
 from metallb.api.core import Service
 from metallb.api.net import ServiceKey
@@ -62,6 +63,7 @@ class ServiceController:
         writer: StatusWriter,
         outlets: Outlets,
         now: Callable[[], float] = time.time,
+        reports: Callable[[ServiceKey], Iterable[Report]] = lambda _service: (),
     ) -> None:
         self.assignment = assignment
         self.services: Reconciler[Key] = Reconciler("service", self._service, workers=WORKERS, observe=outlets.observe)
@@ -71,6 +73,7 @@ class ServiceController:
         self._writer = writer
         self._outlets = outlets
         self._now = now
+        self._reports = reports
         self._said: dict[ServiceKey, tuple[str, tuple[Notice, ...]]] = {}
         self._written_over: dict[ServiceKey, str] = {}
         self._lacking: set[ServiceKey] = set()
@@ -115,7 +118,7 @@ class ServiceController:
         if service is None or outcome.decision is None:
             self._said.pop(ServiceKey(*key), None)
             return Done()
-        change = change_for(service, outcome.decision, self._now())
+        change = change_for(service, outcome.decision, self._now(), self._reports(service.key))
         notices = tuple(notices_for(service, outcome.decision))
         moves = change is not None and change.moves
         if not moves:

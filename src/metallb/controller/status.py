@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
 
+from metallb.advertisement import conflicts
+from metallb.advertisement.conflicts import Report
 from metallb.allocator.allocator import Allocation
 from metallb.allocator.converge import Assign, Decision, Keep, Pending, Release
 from metallb.allocator.reasons import FamiliesUnclear, FamilyMismatch, Reason, RequestMalformed, StatusUnclear
@@ -44,11 +47,13 @@ class Notice:
     message: str
 
 
-def change_for(service: Service, decision: Decision, now: float = 0.0) -> StatusChange | None:
+def change_for(
+    service: Service, decision: Decision, now: float = 0.0, reports: Iterable[Report] = ()
+) -> StatusChange | None:
     """What has to be written so that the object shows the decision; None where it does already.
 
     `ipMode` and other entries' fields of kept addresses stay as they are, and so do conditions of others. `now` is the
-    time in seconds since 1970.
+    time in seconds since 1970, `reports` what speakers say of the Service.
     """
     wanted = decision.allocation if isinstance(decision, Keep | Assign) else None
     ingress = service.status.load_balancer.ingress
@@ -56,7 +61,7 @@ def change_for(service: Service, decision: Decision, now: float = 0.0) -> Status
     entries = _entries(wanted, ingress)
     status_differs = [(entry["ip"], "") for entry in entries] != [(entry.ip, entry.hostname) for entry in ingress]
     pool_differs = pool != (wanted.pool if wanted else None)
-    conditions = _conditions(service, decision, now)
+    conditions = _conditions(service, decision, now, reports)
     if not status_differs and not pool_differs and conditions is None:
         return None
     status: dict[str, Any] = {"loadBalancer": {"ingress": entries or None}} if status_differs else {}
@@ -84,23 +89,39 @@ def notices_for(service: Service, decision: Decision) -> list[Notice]:
     return notices
 
 
-def _conditions(service: Service, decision: Decision, now: float) -> tuple[Condition, ...] | None:
+def _conditions(
+    service: Service, decision: Decision, now: float, reports: Iterable[Report]
+) -> tuple[Condition, ...] | None:
     """All conditions as they should be; None where they are."""
     present = service.status.conditions
-    mine = [each for each in present if each.type == CONDITION]
-    if not isinstance(decision, Pending):
-        return tuple(each for each in present if each.type != CONDITION) if mine else None
-    since = next((each.last_transition_time for each in mine if each.status == "False"), None)
-    wanted = Condition(
+    mine = [each for each in present if each.type in {CONDITION, conflicts.CONDITION}]
+    if isinstance(decision, Pending):
+        wanted: Condition | None = _waits(service, decision, mine, now)
+    elif isinstance(decision, Keep | Assign):
+        addresses = frozenset(map(str, decision.allocation.addresses))
+        before = next((each for each in mine if each.type == conflicts.CONDITION), None)
+        wanted = conflicts.condition_of(before, addresses, reports, lambda: _text(now))
+    else:
+        wanted = None
+    if mine == ([] if wanted is None else [wanted]):
+        return None
+    others = (each for each in present if each not in mine)
+    return (*others,) if wanted is None else (*others, wanted)
+
+
+def _waits(service: Service, decision: Pending, mine: Iterable[Condition], now: float) -> Condition:
+    since = (each.last_transition_time for each in mine if each.type == CONDITION and each.status == "False")
+    return Condition(
         type=CONDITION,
         status="False",
         reason=_pending(service, decision.reason).reason,
         message=str(decision.reason)[:LONGEST_MESSAGE],
-        last_transition_time=since or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+        last_transition_time=next(since, None) or _text(now),
     )
-    if mine == [wanted]:
-        return None
-    return (*(each for each in present if each.type != CONDITION), wanted)
+
+
+def _text(now: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
 
 
 def _written(condition: Condition) -> dict[str, Any]:

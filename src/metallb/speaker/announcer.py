@@ -67,6 +67,9 @@ class Observer(Protocol):
     def free(self, interface: InterfaceName, address: Address) -> None:
         """Nobody has an address that was probed for: it is announced there since now."""
 
+    def learned(self, address: Address) -> None:
+        """What `real` gives for Services with an address that was probed for may be another now."""
+
 
 @dataclass(slots=True)
 class Announcer:
@@ -99,6 +102,23 @@ class Announcer:
     def interface_names(self) -> frozenset[InterfaceName]:
         """The interfaces that take part."""
         return frozenset(each.name for each in self._interfaces.values())
+
+    def real(self, service: ServiceKey) -> Announce | None:
+        """How the Service is announced in truth: with those of its addresses that nobody else has everywhere.
+
+        What is probed for is not announced yet. None: there is none.
+        """
+        wanted = self.announced.get(service)
+        if wanted is None or self._unproven.keys().isdisjoint(wanted.addresses):
+            return wanted
+        names, free = wanted.interfaces or self.interface_names, self._unproven
+        addresses = tuple(each for each in wanted.addresses if each not in free or not names.isdisjoint(free[each]))
+        return Announce(addresses, wanted.interfaces) if addresses else None
+
+    @property
+    def unproven(self) -> frozenset[Address]:
+        """The addresses that were probed for, or are, or will be."""
+        return frozenset(self._unproven)
 
     def start(self) -> None:
         """Starts the process that answers, which takes it a moment; otherwise the first interfaces do."""
@@ -272,6 +292,7 @@ class Announcer:
         elif mac in {each.mac for each in self._interfaces.values()} or not self.observer.held(interface, address, mac):
             self._unproven.pop(address, None)
             self._plan()
+        self.observer.learned(address)
 
     def _observe(self, report: Heard) -> None:
         observer = self.observer

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from msgspec.json import Decoder
 
+from metallb.advertisement.conflicts import is_said
 from metallb.api.core import EndpointSlice, Node, OwnerReference, Pod, Service
 from metallb.api.net import Address, NodeName
 from metallb.kube.client import KubeClient
@@ -83,6 +84,15 @@ def node_matters(change: Change[Node]) -> bool:
         return True
     kind = "NetworkUnavailable"
     return before.metadata.labels != after.metadata.labels or before.condition(kind) != after.condition(kind)
+
+
+def conflict_said(change: Change[Service]) -> bool:
+    """The condition that another host uses its address has come or gone."""
+    return _says_conflict(change.before) != _says_conflict(change.after)
+
+
+def _says_conflict(service: Service | None) -> bool:
+    return service is not None and is_said(service)
 
 
 def came_or_left(change: Change[Pod]) -> bool:

@@ -1,11 +1,14 @@
 """Keeps a ServiceL2Status for each Service that this node announces, so that `kubectl get servicel2status` tells it.
 
-    statuses = L2Statuses(client, mine, announcer.announced.get)
+    statuses = L2Statuses(client, mine, showing.of)
     group.create_task(statuses.run())      # once it is decided what is announced
     statuses.review(service_key)           # it is announced now, otherwise, or not any more
 
 One object for a Service: the node that announces it removes those that others left behind, a node that does not
 removes its own. Somebody deletes or edits one: it is put right. Nothing changed: nothing is written.
+
+It names hosts outside the cluster that use the addresses, too, and no node while they keep all of them from being
+announced. MetalLB's own CRD has no field for that: then there is nothing to write of such a Service.
 Source: spec/speaker.md 2.7.
 """
 
@@ -18,19 +21,22 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, NoReturn
 
+from msgspec import to_builtins
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
-from metallb.advertisement.layer2 import Announce
+from metallb.advertisement.conflicts import LABEL
 from metallb.api.core import OwnerReference
 from metallb.api.net import NodeName, ServiceKey
-from metallb.api.v1beta1_states import Interface, ServiceL2Status, ServiceL2StatusStatus
+from metallb.api.v1beta1_states import AddressConflict, Interface, ServiceL2Status, ServiceL2StatusStatus
 from metallb.kube.backoff import Backoff
 from metallb.kube.client import KubeClient
 from metallb.kube.errors import ForbiddenError, NotFoundError
 from metallb.kube.informer import Informer
-from metallb.kube.objects import BARE, Key
+from metallb.kube.objects import Key
 from metallb.kube.reconciler import Again, Done, Outcome, Reconciler
 from metallb.kube.resources import SERVICE_L2_STATUSES
+from metallb.speaker.showing import Shown
 from metallb.telemetry import logs
 
 NODE_LABEL: Final = "metallb.io/node"
@@ -39,6 +45,9 @@ NAMESPACE_LABEL: Final = "metallb.io/service-namespace"
 
 CLEAR_AGAIN_S: Final = 30.0
 """How long an object that another node wrote again is left alone: speakers that can't hear each other both announce."""
+
+CONFLICT_AGAIN_S: Final = 5.0
+"""How long other hosts stand as they were written: one could take another Ethernet address for each of its frames."""
 
 REFUSED_S: Final = 30.0
 """How long to wait after the server said that we may not write, or that there is no such kind."""
@@ -72,7 +81,7 @@ class L2Statuses:
         self,
         client: KubeClient,
         mine: Mine,
-        announced: Callable[[ServiceKey], Announce | None],
+        shown: Callable[[ServiceKey], Shown | None],
         observe: Callable[[Outcome], None] = lambda _outcome: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -81,15 +90,17 @@ class L2Statuses:
         Args:
             client: an open client.
             mine: whose objects these are.
-            announced: how a Service is announced from here.
+            shown: what there is to say of a Service.
             observe: how each look at a Service ended, for metrics.
             clock: monotonic seconds.
         """
         self._client = client
         self._mine = mine
-        self._announced = announced
+        self._shown = shown
         self._clock = clock
         self._cleared: dict[ServiceKey, float] = {}
+        self._told: dict[ServiceKey, float] = {}
+        self._prunes = False
         self._refused_until = float("-inf")
         self._refusal = ""
         self._present = Informer(
@@ -116,9 +127,15 @@ class L2Statuses:
             await self._queue.run()
 
     def _concerned(self, found: ServiceL2Status) -> Iterable[Key]:
-        """The Service of an object, if it is ours to look after: our own objects, and all of what we announce."""
+        """The Service of an object, if it is ours to look after: our own objects, and all of what we tell of."""
         mine = found.metadata.labels.get(NODE_LABEL) == self._mine.node
-        return [Key(*key) for key in _service_of(found) if mine or self._announced(key) is not None]
+        return [Key(*key) for key in _service_of(found) if mine or self._wanted(key) is not None]
+
+    def _wanted(self, service: ServiceKey) -> Shown | None:
+        shown = self._shown(service)
+        if shown is None or not self._prunes:
+            return shown
+        return None if shown.announced is None else Shown(shown.announced, flagged=shown.flagged)
 
     async def _work(self, raw: Key) -> Outcome:
         wait_s = self._refused_until - self._clock()
@@ -126,7 +143,7 @@ class L2Statuses:
             return Again(wait_s)
         service = ServiceKey(*raw)
         try:
-            return await self._put_right(service, self._announced(service))
+            return await self._put_right(service, self._wanted(service))
         except ForbiddenError as error:
             return self._refused(error)
         except NotFoundError as error:
@@ -140,17 +157,22 @@ class L2Statuses:
         self._refused_until = self._clock() + REFUSED_S
         return Again(REFUSED_S)
 
-    async def _put_right(self, service: ServiceKey, wanted: Announce | None) -> Outcome:
+    async def _put_right(self, service: ServiceKey, wanted: Shown | None) -> Outcome:
         name = name_of(self._mine.node, service)
         found = self._present.store.indexed(_BY_SERVICE, str(service))
         if wanted is None:
             self._cleared.pop(service, None)
+            self._told.pop(service, None)
             for each in found:
                 if each.metadata.labels.get(NODE_LABEL) == self._mine.node:
                     await self._delete(each)
             return Done()
         outcome = await self._clear(service, [each for each in found if each.metadata.name != name])
-        await self._write(service, self._present.store.get((self._mine.namespace, name)), wanted)
+        present = self._present.store.get((self._mine.namespace, name))
+        wait_s = self._told.get(service, float("-inf")) + CONFLICT_AGAIN_S - self._clock()
+        if wait_s > 0 and present is not None and _differ_in_hosts(present.status, wanted.conflicts):
+            return Again(wait_s)
+        await self._write(service, present, wanted)
         return outcome
 
     async def _clear(self, service: ServiceKey, others: list[ServiceL2Status]) -> Outcome:
@@ -174,12 +196,12 @@ class L2Statuses:
         except NotFoundError:
             return  # somebody else was faster
 
-    async def _write(self, service: ServiceKey, found: ServiceL2Status | None, wanted: Announce) -> None:
+    async def _write(self, service: ServiceKey, found: ServiceL2Status | None, wanted: Shown) -> None:
         status = _status_of(self._mine.node, service, wanted)
         if found is not None and not _may_become(found.status, status):
             await self._delete(found)  # these fields can't be changed
             found = None
-        metadata = self._metadata(service)
+        metadata = self._metadata(service, flagged=wanted.flagged)
         if found is None or not _shows(found, metadata):
             body = {"apiVersion": SERVICE_L2_STATUSES.api_version, "kind": SERVICE_L2_STATUSES.kind}
             found = await self._client.apply(
@@ -190,17 +212,26 @@ class L2Statuses:
                 decoder=_DECODER,
                 force=True,
             )
-        if found.status != status:
-            await self._client.merge_patch(
-                SERVICE_L2_STATUSES,
-                metadata["name"],
-                {"status": _body_of(status)},
-                namespace=self._mine.namespace,
-                subresource="status",
-                decoder=BARE,
-            )
+        if found.status == status:
+            return
+        written = await self._client.merge_patch(
+            SERVICE_L2_STATUSES,
+            metadata["name"],
+            {"status": _body_of(status)},
+            namespace=self._mine.namespace,
+            subresource="status",
+            decoder=_DECODER,
+        )
+        if not status.conflicts:
+            self._told.pop(service, None)
+        elif written.status.conflicts:
+            self._told[service] = self._clock()
+        else:
+            _log.info("the CRD of ServiceL2Status has no conflicts: they are told by events only")
+            self._prunes = True
+            self.review(service)
 
-    def _metadata(self, service: ServiceKey) -> dict[str, Any]:
+    def _metadata(self, service: ServiceKey, *, flagged: bool) -> dict[str, Any]:
         owner = self._mine.owner()
         owners = [] if owner is None else [owner]
         return {
@@ -210,6 +241,7 @@ class L2Statuses:
                 NODE_LABEL: self._mine.node,
                 NAME_LABEL: service.name,
                 NAMESPACE_LABEL: service.namespace,
+                **({LABEL: "true"} if flagged else {}),
             },
             "ownerReferences": [
                 {"apiVersion": each.api_version, "kind": each.kind, "name": each.name, "uid": each.uid}
@@ -230,31 +262,45 @@ def _service_of(found: ServiceL2Status) -> tuple[ServiceKey, ...]:
     return (ServiceKey(labels[NAMESPACE_LABEL], labels[NAME_LABEL]),)
 
 
-def _status_of(node: NodeName, service: ServiceKey, announced: Announce) -> ServiceL2StatusStatus:
-    interfaces = tuple(Interface(name) for name in sorted(announced.interfaces))
-    return ServiceL2StatusStatus(node, service.name, service.namespace, interfaces)
+def _status_of(node: NodeName, service: ServiceKey, shown: Shown) -> ServiceL2StatusStatus:
+    interfaces = sorted(shown.announced.interfaces) if shown.announced is not None else ()
+    return ServiceL2StatusStatus(
+        node if shown.announced is not None else "",
+        service.name,
+        service.namespace,
+        tuple(Interface(name) for name in interfaces),
+        shown.conflicts,
+    )
 
 
 def _body_of(status: ServiceL2StatusStatus) -> dict[str, Any]:
     return {
-        "node": status.node,
+        "node": status.node or None,
         "serviceName": status.service_name,
         "serviceNamespace": status.service_namespace,
         "interfaces": [{"name": each.name} for each in status.interfaces] or None,
+        "conflicts": [to_builtins(each) for each in status.conflicts] or None,
     }
 
 
+def _differ_in_hosts(found: ServiceL2StatusStatus, wanted: tuple[AddressConflict, ...]) -> bool:
+    """Whether the same addresses are used by other hosts, and nothing else is new."""
+    known, shown = ([replace(each, mac="") for each in conflicts] for conflicts in (found.conflicts, wanted))
+    return found.conflicts != wanted and known == shown
+
+
 def _may_become(found: ServiceL2StatusStatus, wanted: ServiceL2StatusStatus) -> bool:
-    """Whether what can't be changed once it is set is not set, or is as wanted."""
+    """Whether what can't be changed once it is set is not set, is not to be, or is as wanted."""
     pairs = (
         (found.node, wanted.node),
         (found.service_name, wanted.service_name),
         (found.service_namespace, wanted.service_namespace),
     )
-    return all(before in {"", after} for before, after in pairs)
+    return all(not before or not after or before == after for before, after in pairs)
 
 
 def _shows(found: ServiceL2Status, metadata: dict[str, Any]) -> bool:
     owners = {each.uid for each in found.metadata.owner_references}
     wanted = {each["uid"] for each in metadata["ownerReferences"]}
-    return wanted <= owners and metadata["labels"].items() <= found.metadata.labels.items()
+    labels, shown = metadata["labels"], found.metadata.labels
+    return wanted <= owners and labels.items() <= shown.items() and labels.get(LABEL) == shown.get(LABEL)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 from metallb.advertisement.interfaces import Exclusion
-from metallb.advertisement.layer2 import Announce
 from metallb.advertisement.reasons import Reason
 from metallb.api.core import Service
 from metallb.api.net import Address, NodeName, ServiceKey
@@ -28,14 +27,15 @@ from metallb.kube.reconciler import Failed, Outcome
 from metallb.kube.resources import SERVICES
 from metallb.kube.serving import HealthServer, MetricsServer
 from metallb.protocols.ethernet import Mac, format_mac
-from metallb.speaker import exclusion, strangers
+from metallb.speaker import exclusion, showing, strangers
 from metallb.speaker.announcer import Announcer
-from metallb.speaker.caches import Caches, keys_of, node_matters
+from metallb.speaker.caches import Caches, conflict_said, keys_of, node_matters
 from metallb.speaker.disputes import Disputes, Outside
 from metallb.speaker.l2status import L2Statuses, Mine
 from metallb.speaker.presence import Presence
 from metallb.speaker.reconciler import Outlets, ServiceSpeaker, Settings, Stores
 from metallb.speaker.settings import SpeakerSettings
+from metallb.speaker.showing import Showing
 from metallb.speaker.strangers import Strangers
 from metallb.speaker.wire import Wire
 from metallb.telemetry import logs
@@ -130,14 +130,26 @@ class Speaker:
             )
         )
         self._wire.disputed = self._disputes.disputed
+        self._showing = Showing(
+            settings.node_name,
+            self._announcer,
+            self._strangers,
+            showing.Outlets(
+                service=lambda key: self._caches.services.store.get(Key(*key)),
+                services=self._services_of,
+                event=self._event,
+                sample=self._sample,
+                review=self._tell_status,
+            ),
+        )
         self._wire.holds, self._wire.freed = self._strangers.held, self._strangers.free
+        self._wire.learns = self._showing.look
         self._statuses = L2Statuses(
             client,
             Mine(settings.namespace, settings.node_name, lambda: self._caches.owner(settings.pod_name)),
-            self._announced_now,
+            self._showing.of,
             outcomes_of(metrics, "servicel2status"),
         )
-        self._shown: dict[ServiceKey, list[tuple[str, str, str, str]]] = {}
 
     def start(self, group: asyncio.TaskGroup, exclusions: AsyncIterator[Exclusion]) -> None:
         """Follows API and interfaces, gossips, announces and serves metrics from now on.
@@ -173,8 +185,8 @@ class Speaker:
         gc.collect()
         gc.freeze()  # what is there now stays: the collector shall not look at it again
         outlets = Outlets(
-            announced=self._announced,
-            withdrawn=self._ended,
+            announced=self._showing.decided,
+            withdrawn=self._showing.ended,
             unannounced=self._unannounced,
             config_loaded=lambda: self._metrics.set(m.CONFIG_LOADED, 1),
             config_judged=self._report.judged,
@@ -185,6 +197,7 @@ class Speaker:
         speaker = self._speaker = ServiceSpeaker(told, stores, caches.config.read, self._announcer, outlets)
         self._watch_interfaces(speaker)
         caches.services.subscribe(speaker.services.add)
+        caches.services.subscribe(lambda key: self._tell_status(ServiceKey(*key)), when=conflict_said)
         caches.slices.subscribe_by(keys_of, speaker.services.add)
         caches.nodes.subscribe(speaker.review_all, when=node_matters)
         caches.pods.subscribe(lambda _key: self._disputes.look())
@@ -241,16 +254,8 @@ class Speaker:
         self._presence.see(interfaces)
         self._announcer.use(interfaces)
         if names != self._announcer.interface_names:
+            self._showing.relook()
             speaker.review_all()
-
-    def _announced(self, service: Service, announcement: Announce) -> None:
-        node, key = self._settings.node_name, service.key
-        self._withdrawn(key)  # it may have had other addresses
-        self._shown[key] = [(str(key), "layer2", node, str(address)) for address in announcement.addresses]
-        for labels in self._shown[key]:
-            self._metrics.set(m.ANNOUNCED, 1, *labels)
-        message = f'announcing from node "{node}" with protocol "layer2"'
-        self._recorder.event(reference(SERVICES, service.metadata), "Normal", "nodeAssigned", message)
 
     def _services_of(self, address: Address) -> list[Service]:
         """Those that have an address and that this node announces, or would."""
@@ -266,24 +271,20 @@ class Speaker:
             self._metrics.set(m.LAYER2_STRANGERS, 1, *labels)
         else:
             self._metrics.remove(m.LAYER2_STRANGERS, *labels)
+        for service in self._services_of(case.address):
+            self._tell_status(service.key)
+
+    def _tell_status(self, key: ServiceKey) -> None:
+        self._statuses.review(key)
+
+    def _sample(self, labels: showing.Labels, there: bool) -> None:  # noqa: FBT001  # an outlet
+        if there:
+            self._metrics.set(m.ANNOUNCED, 1, *labels)
+        else:
+            self._metrics.remove(m.ANNOUNCED, *labels)
 
     def _event(self, service: Service, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         self._recorder.event(reference(SERVICES, service.metadata), kind, reason, message)
-
-    def _announced_now(self, key: ServiceKey) -> Announce | None:
-        return self._announcer.announced.get(key)
-
-    def _withdrawn(self, key: ServiceKey) -> None:
-        self._statuses.review(key)
-        for labels in self._shown.pop(key, []):
-            self._metrics.remove(m.ANNOUNCED, *labels)
-            self._strangers.withdrawn(Address.parse(labels[-1]))
-
-    def _ended(self, key: ServiceKey, service: Service | None, reason: Reason) -> None:
-        self._withdrawn(key)
-        if service is not None:
-            message = f'no longer announced from node "{self._settings.node_name}" with protocol "layer2": {reason}'
-            self._event(service, "Normal", "nodeWithdrawn", message)
 
     def _unannounced(self, service: Service, reason: Reason) -> None:
         node = self._settings.node_name

@@ -1,7 +1,8 @@
 """Which addresses the cluster has announced before: those are announced at once, others are probed for first.
 
 Fail-over and restarts must not wait for probes. So an address counts as announced before if a Service had it when this
-speaker started, if another node was elected for it since, or if it was announced from here.
+speaker started, if another node was elected for it since, or if it was announced from here. It does not while the
+Service's condition says that a host outside the cluster has it, whichever speaker found that out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from metallb.advertisement.layer2 import Announce, Decision
+from metallb.advertisement.conflicts import is_suspect, suspects
+from metallb.advertisement.layer2 import Announce, Decision, Withhold
 from metallb.advertisement.reasons import NoAdvertisement, OtherNode
 from metallb.api.core import Service
 from metallb.api.net import Address, ServiceKey
@@ -32,17 +34,22 @@ class Proven:
         for service in services:
             held = _addresses(service)
             self._hold(service.key, held)
-            self._announced.update(held)
+            self._announced.update(_unsuspected(service, held))
 
     def judge(self, key: ServiceKey, service: Service | None, decision: Decision) -> frozenset[Address]:
         """Takes note of a decision; gives those of its addresses that nobody has announced before."""
         held = () if service is None else _addresses(service)
         self._hold(key, held)
-        if not _is_announced(decision):
-            return _NONE
-        fresh = frozenset(held) - self._announced
-        self._announced.update(held)
-        return fresh if isinstance(decision, Announce) else _NONE
+        if isinstance(decision, Announce):
+            fresh = frozenset(held) - self._announced
+            self._announced.update(held)
+            return fresh
+        good = held if service is None else _unsuspected(service, held)
+        if len(good) < len(held):
+            self._announced.difference_update(set(held).difference(good))
+        if _is_announced(decision):
+            self._announced.update(good)
+        return _NONE
 
     def holders(self, address: Address) -> frozenset[ServiceKey]:
         """The Services that have an address."""
@@ -67,10 +74,14 @@ class Proven:
             del self._held[key]
 
 
-def _is_announced(decision: Decision) -> bool:
-    """Whether some node announces by this decision, as far as is known here."""
-    if isinstance(decision, Announce):
-        return True
+def _unsuspected(service: Service, held: tuple[Address, ...]) -> tuple[Address, ...]:
+    """Those that no other host has, as far as the Service says."""
+    said = suspects(service)
+    return tuple(each for each in held if not is_suspect(each, said)) if said else held
+
+
+def _is_announced(decision: Withhold) -> bool:
+    """Whether another node announces by this decision, as far as is known here."""
     reason = decision.reason
     return isinstance(reason, OtherNode) or (isinstance(reason, NoAdvertisement) and reason.witness is None)
 

@@ -253,9 +253,14 @@ class ServiceSpeaker:
 
     def _unproven(self, key: ServiceKey, service: Service | None, decision: Decision) -> frozenset[Address]:
         """The addresses to probe for before they are announced: new ones, of pools that don't do without."""
-        fresh = self.proven.judge(key, service, decision)
+        fresh = frozenset(each for each in self.proven.judge(key, service, decision) if not self._is_known(each))
         pool = self.state.config.pool_of(tuple(fresh)) if fresh and self.state.config is not None else None
         return fresh if pool is not None and pool.terms.probes else frozenset()
+
+    def _is_known(self, address: Address) -> bool:
+        """Whether it is announced already, or probed for, for another Service or for this one."""
+        announced = self._announcer.announced
+        return any(key in announced and address in announced[key].addresses for key in self.proven.holders(address))
 
     def _withhold(self, key: ServiceKey, service: Service | None, reason: Reason, *, changed: bool) -> None:
         fresh = self.state.withheld.get(key) != reason

@@ -31,6 +31,7 @@ class Wire:
             node is in conflict for a moment; what lasts longer is for the election to decide: the lower one gives way.
         holds: asked whether that host, which has an address that was probed for, keeps it from being announced.
         freed: is told where such an address is announced now.
+        learns: is told of each address that is announced in more or fewer places.
     """
 
     def __init__(self, metrics: m.Metrics, disputed: Disputed = lambda _interface, _address, _mac: None) -> None:
@@ -38,6 +39,7 @@ class Wire:
         self.disputed = disputed
         self.holds: Holds = lambda _interface, _address, _mac: True
         self.freed: Callable[[InterfaceName, Address], None] = lambda _interface, _address: None
+        self.learns: Callable[[Address], None] = lambda _address: None
         self._metrics = metrics
 
     def count(self, counter: Counter, address: Address, amount: int) -> None:
@@ -64,3 +66,7 @@ class Wire:
     def free(self, interface: InterfaceName, address: Address) -> None:
         """It is announced there now."""
         self.freed(interface, address)
+
+    def learned(self, address: Address) -> None:
+        """Its announcement may be another."""
+        self.learns(address)

@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from metallb.advertisement.conflicts import CONDITION, Report
 from metallb.api import v1beta1
 from metallb.api.core import Namespace, ObjectMeta, Service, ServiceStatus
 from metallb.api.net import ServiceKey
+from metallb.api.v1beta1_states import AddressConflict
 from metallb.config.build import Snapshot
 from metallb.config.state import Reading
 from metallb.controller.assignment import Assignment
@@ -59,6 +61,7 @@ class FakeApi:
     notices: list[tuple[str, Notice]] = field(default_factory=list)
     stale: list[bool] = field(default_factory=list)
     loaded: int = 0
+    reports: list[Report] = field(default_factory=list)
     controller: ServiceController | None = None
 
     async def write(self, key: Any, version: str, status: Any, annotations: Any) -> Bare:
@@ -119,7 +122,14 @@ class FakeApi:
             observe=lambda _outcome: None,
         )
         writer: Any = self
-        self.controller = ServiceController(Assignment(), self.stores.services, self.stores.read, writer, outlets)
+        self.controller = ServiceController(
+            Assignment(),
+            self.stores.services,
+            self.stores.read,
+            writer,
+            outlets,
+            reports=lambda _service: self.reports,
+        )
         self.controller.reload()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self.controller.config.run()), group.create_task(self.controller.services.run())]
@@ -442,3 +452,28 @@ async def until(ask: Callable[[], object]) -> None:
     async with asyncio.timeout(60):
         while not ask():
             await turns(1)
+
+
+async def test_a_conflict_that_speakers_find_is_one_write_and_no_event(
+    api: FakeApi, make_service: Callable[..., Service]
+) -> None:
+    async with api.leading() as controller:
+        api.put(make_service("web"))
+        await controller.services.idle()
+        (address,) = api.of("web")
+        writes, notices = len(api.writes), len(api.notices)
+        api.reports = [Report("a", False, (AddressConflict(address, "eth0", "02:00:00:00:00:66"),))]
+        for _ in range(3):
+            controller.services.add(Key("default", "web"))
+            await controller.services.idle()
+        assert [each.type for each in api.services[Key("default", "web")].status.conditions] == [CONDITION]
+        assert (len(api.writes), len(api.notices)) == (writes + 1, notices)
+        api.reports = []
+        controller.services.add(Key("default", "web"))
+        await controller.services.idle()
+        assert len(api.writes) == writes + 1, "nobody says anything: it stays as it is"
+        api.reports = [Report("b", True)]
+        controller.services.add(Key("default", "web"))
+        await controller.services.idle()
+        assert api.services[Key("default", "web")].status.conditions == ()
+        assert (len(api.writes), len(api.notices)) == (writes + 2, notices)

@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from metallb.advertisement.conflicts import Report
 from metallb.allocator import reasons
 from metallb.allocator.allocator import Allocation
 from metallb.allocator.converge import Assign, Decision, Keep, Pending, Release
 from metallb.allocator.request import ALONE
 from metallb.api.core import Condition, LoadBalancerIngress, LoadBalancerStatus, Service, ServiceStatus
 from metallb.api.net import Address, ServiceKey
+from metallb.api.v1beta1_states import AddressConflict
 from metallb.controller.status import POOL_ANNOTATION, Notice, StatusChange, change_for, notices_for
 
 ONE, OTHER, SIX = (Address.parse(text) for text in ("10.0.0.1", "10.0.0.2", "2001:db8::1"))
@@ -137,6 +139,62 @@ class TestTheCondition:
         )
         assert change is not None
         assert len(change.status["conditions"][0]["message"]) <= 4096
+
+
+class TestTheConflict:
+    """The condition of a Service with an address that another host uses."""
+
+    HELD = Report("worker-1", False, (AddressConflict("10.0.0.1", "eth0", "02:00:00:00:00:66"),))
+
+    @pytest.fixture
+    def served(self, make_service: Callable[..., Service]) -> Service:
+        service = make_service(ips=("10.0.0.1",), annotations={POOL_ANNOTATION: "first"})
+        return msgspec.structs.replace(service, status=msgspec.structs.replace(service.status, conditions=(HIS,)))
+
+    @pytest.fixture
+    def conflicted(self, served: Service, apply_change: Callable[[Service, StatusChange], Service]) -> Service:
+        """Says since noon that a host has its address."""
+        change = change_for(served, Keep(allocation(ONE)), NOON, [self.HELD])
+        assert change is not None
+        assert not change.moves
+        his, mine = change.status["conditions"]
+        assert (his, mine["type"], mine["status"]) == (HIS_WRITTEN, "metallb.io/AddressConflict", "True")
+        assert (mine["reason"], mine["lastTransitionTime"]) == ("AddressHeld", "2026-01-01T12:00:00Z")
+        assert mine["message"].startswith("10.0.0.1 is not announced by node 'worker-1' on eth0: the host 02:00:")
+        return apply_change(served, change)
+
+    @pytest.mark.parametrize("reports", [[HELD], []])
+    def test_is_not_written_again(self, conflicted: Service, reports: list[Report]) -> None:
+        assert change_for(conflicted, Keep(allocation(ONE)), NOON + 300, reports) is None
+
+    @pytest.mark.parametrize(
+        ("decision", "reports"),
+        [
+            pytest.param(Keep(allocation(ONE)), [Report("worker-2", True)], id="a node announces"),
+            pytest.param(Assign(allocation(OTHER)), [HELD], id="another address"),
+            pytest.param(Release(), [HELD], id="no load balancer any more"),
+        ],
+    )
+    def test_goes_and_leaves_what_others_say(
+        self, conflicted: Service, decision: Decision, reports: list[Report]
+    ) -> None:
+        change = change_for(conflicted, decision, NOON + 300, reports)
+        assert change is not None
+        assert change.status["conditions"] == [HIS_WRITTEN]
+
+    def test_gives_way_to_why_it_waits(self, conflicted: Service) -> None:
+        change = change_for(conflicted, Pending(FULL), NOON, [self.HELD])
+        assert change is not None
+        assert change.status["conditions"] == [HIS_WRITTEN, WAITS]
+
+    def test_that_somebody_edited_is_put_right(self, conflicted: Service) -> None:
+        (_, right) = conflicted.status.conditions
+        for wrong in ((msgspec.structs.replace(right, status="False"),), (right, right), ()):
+            status = msgspec.structs.replace(conflicted.status, conditions=(HIS, *wrong))
+            edited = msgspec.structs.replace(conflicted, status=status)
+            change = change_for(edited, Keep(allocation(ONE)), NOON, [self.HELD])
+            assert change is not None
+            assert msgspec.convert(change.status["conditions"], list[Condition]) == [HIS, right]
 
 
 def test_entries_of_others_are_replaced(make_service: Callable[..., Service]) -> None:

@@ -166,6 +166,7 @@ class Counted:
     conflicts: Count[tuple[str, str, Mac]] = field(default_factory=Count)
     probed: list[tuple[InterfaceName, Address, Mac | None]] = field(default_factory=list)
     peers: set[Mac] = field(default_factory=set)
+    learnt: list[Address] = field(default_factory=list)
 
     def count(self, counter: Counter, address: Address, amount: int) -> None:
         self.counts[counter, str(address)] += amount
@@ -189,6 +190,9 @@ class Counted:
 
     def free(self, interface: InterfaceName, address: Address) -> None:
         self.probed.append((interface, address, None))
+
+    def learned(self, address: Address) -> None:
+        self.learnt.append(address)
 
 
 class Nobody:
@@ -651,9 +655,12 @@ class TestUnprovenAddresses:
         async def body(node: Node) -> None:
             neighbour = await node.cable()
             self.announce(node, address)
+            assert node.announcer.real(WEB) is None
             await neighbour.wait_for(lambda found: is_announcement(found, address))
             assert not any(is_announcement(each, address) for each in neighbour.seen[:2])
             await node.until(lambda: node.counted.probed == [(InterfaceName("eth0"), address, None)])
+            assert node.announcer.real(WEB) == Announce((address,), frozenset())
+            assert node.counted.learnt == [address]
             (again,) = [each for each in node.announcer._orders() if isinstance(each, Table)]
             assert (again.unproven_four, again.unproven_six) == (frozenset(), frozenset())
 

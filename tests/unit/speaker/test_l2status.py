@@ -15,10 +15,12 @@ from aiohttp import web
 from metallb.advertisement.layer2 import Announce
 from metallb.api.core import OwnerReference
 from metallb.api.net import Address, InterfaceName, NodeName, ServiceKey
+from metallb.api.v1beta1_states import AddressConflict
 from metallb.kube.client import KubeClient
 from metallb.kube.credentials import Credentials
 from metallb.speaker import l2status
 from metallb.speaker.l2status import L2Statuses, Mine, name_of
+from metallb.speaker.showing import Shown
 
 A, B = NodeName("node-a"), NodeName("node-b")
 WEB, MAIL = ServiceKey("default", "web"), ServiceKey("default", "mail")
@@ -27,8 +29,12 @@ OWNER = OwnerReference("v1", "Pod", "speaker-1", "uid-1")
 NAMED = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no"}
 
 
-def everywhere(*interfaces: str) -> Announce:
-    return Announce((Address.parse("198.51.100.100"),), frozenset(map(InterfaceName, interfaces)))
+def everywhere(*interfaces: str, **more: Any) -> Shown:
+    return Shown(Announce((Address.parse("198.51.100.100"),), frozenset(map(InterfaceName, interfaces))), **more)
+
+
+def held_by(mac: str, *, announced: bool = False) -> tuple[AddressConflict, ...]:
+    return (AddressConflict("198.51.100.100", "eth0", mac, announced),)
 
 
 def found(node: NodeName, service: ServiceKey, name: str = "", **status: Any) -> dict[str, Any]:
@@ -51,6 +57,7 @@ class Api:
     version: int = 10
     writes: list[str] = field(default_factory=list)
     refuse: int = 0
+    prunes: frozenset[str] = frozenset()
     watchers: list[asyncio.Queue[dict[str, Any]]] = field(default_factory=list)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -72,7 +79,8 @@ class Api:
             return web.json_response({})
         known = self.objects.get(name, {"metadata": {"uid": f"u-{self.version}"}})
         if part:
-            await self.put(name, {**known, "status": {k: v for k, v in body["status"].items() if v is not None}})
+            status = {k: v for k, v in body["status"].items() if v is not None and k not in self.prunes}
+            await self.put(name, {**known, "status": status})
         else:
             metadata = {**known["metadata"], **body["metadata"]}
             await self.put(name, {**known, "metadata": metadata})
@@ -120,14 +128,23 @@ class World:
 
     api: Api
     statuses: L2Statuses
-    announced: dict[ServiceKey, Announce]
+    announced: dict[ServiceKey, Shown]
 
-    def announce(self, service: ServiceKey, wanted: Announce | None) -> None:
+    def announce(self, service: ServiceKey, wanted: Shown | None) -> None:
         if wanted is None:
             del self.announced[service]
         else:
             self.announced[service] = wanted
         self.statuses.review(service)
+
+    async def seen(self, name: str) -> None:
+        """Until the speaker has the object as it is."""
+        async with asyncio.timeout(60):
+            while True:
+                known = self.statuses._present.store.get(("metallb-system", name))
+                if known and known.metadata.resource_version == self.api.objects[name]["metadata"]["resourceVersion"]:
+                    return
+                await asyncio.sleep(0.01)
 
     async def rest(self) -> None:
         """Until what was written has come back by the watch, and is as wanted."""
@@ -162,9 +179,7 @@ async def served(handle: Callable[[web.Request], Awaitable[web.StreamResponse]])
 @pytest.fixture
 def world() -> Callable[..., Any]:
     @asynccontextmanager
-    async def made(
-        *objects: dict[str, Any], announced: dict[ServiceKey, Announce] | None = None
-    ) -> AsyncIterator[World]:
+    async def made(*objects: dict[str, Any], announced: dict[ServiceKey, Shown] | None = None) -> AsyncIterator[World]:
         api = Api()
         for each in objects:
             await api.put(each["metadata"]["name"], each)
@@ -238,6 +253,70 @@ async def test_two_that_both_announce_do_not_fight(world: Callable[..., Any]) ->
         w.announce(MAIL, everywhere())
         await w.api.until(lambda: f"write {name_of(A, MAIL)}/status" in w.api.writes)
         assert w.api.writes.count(f"delete {name_of(B, WEB)}") == 1
+
+
+class TestConflicts:
+    async def test_are_told_without_a_node_until_it_announces(
+        self, world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(l2status, "CONFLICT_AGAIN_S", 3600.0)
+        one, another = "02:00:00:00:00:66", "02:00:00:00:00:67"
+        async with world(announced={WEB: Shown(None, held_by(one), flagged=True)}) as w:
+            await w.api.until(lambda: f"write {OURS}/status" in w.api.writes)
+            await w.seen(OURS)
+            shown = {"address": "198.51.100.100", "interface": "eth0", "mac": one}
+            item = w.api.objects[OURS]
+            assert item["status"] == {"serviceName": "web", "serviceNamespace": "default", "conflicts": [shown]}
+            assert item["metadata"]["labels"]["metallb.io/address-conflict"] == "true"
+            w.announce(WEB, Shown(None, held_by(another), flagged=True))
+            for service in (MAIL, ServiceKey("default", "last")):
+                w.announce(service, everywhere())
+                await w.api.until(lambda service=service: f"write {name_of(A, service)}/status" in w.api.writes)
+            assert w.api.objects[OURS]["status"]["conflicts"] == [shown], "another Ethernet address can wait"
+            w.announce(WEB, everywhere(conflicts=held_by(another, announced=True), flagged=True))
+            await w.api.until(lambda: w.api.objects[OURS]["status"].get("node") == A)
+            assert w.api.objects[OURS]["status"]["conflicts"] == [shown | {"mac": another, "announced": True}]
+            w.announce(WEB, Shown(None, held_by(one), flagged=True))
+            await w.api.until(lambda: "node" not in w.api.objects[OURS]["status"])
+            w.announce(WEB, everywhere(flagged=True))
+            await w.api.until(lambda: w.api.objects[OURS]["status"].get("node") == A)
+            assert "conflicts" not in w.api.objects[OURS]["status"]
+            w.announce(WEB, everywhere())
+            await w.api.until(lambda: "metallb.io/address-conflict" not in w.api.objects[OURS]["metadata"]["labels"])
+            assert not any(each.startswith("delete") for each in w.api.writes)
+
+    async def test_of_ever_new_hosts_are_told_now_and_then(
+        self, world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(l2status, "CONFLICT_AGAIN_S", 0.05)
+        async with world() as w:
+            for number in range(200):
+                w.announce(WEB, Shown(None, held_by(f"02:00:00:00:00:{number:02x}"), flagged=True))
+                await asyncio.sleep(0)
+            last = f"02:00:00:00:00:{number:02x}"
+            await w.api.until(lambda: [last] == [e["mac"] for e in w.api.objects[OURS]["status"].get("conflicts", [])])
+
+    async def test_have_no_place_in_the_crd_of_others(self, world: Callable[..., Any]) -> None:
+        async with world() as w:
+            w.api.prunes = frozenset({"conflicts"})
+            w.announce(WEB, Shown(None, held_by("02:00:00:00:00:66"), flagged=True))
+            await w.api.until(lambda: f"delete {OURS}" in w.api.writes)
+            w.announce(WEB, everywhere(conflicts=held_by("02:00:00:00:00:66", announced=True), flagged=True))
+            await w.api.until(lambda: w.api.objects.get(OURS, {}).get("status", {}).get("node") == A)
+            await w.rest()
+            writes = len(w.api.writes)
+            w.statuses.review(WEB)
+            await w.rest()
+            assert len(w.api.writes) == writes
+
+    async def test_are_told_by_the_node_that_would_announce_and_replace_what_others_left(
+        self, world: Callable[..., Any]
+    ) -> None:
+        shown = Shown(None, held_by("02:00:00:00:00:66"), flagged=True)
+        async with world(found(B, WEB), announced={WEB: shown}) as w:
+            await w.api.until(lambda: f"write {OURS}/status" in w.api.writes)
+            await w.rest()
+            assert list(w.api.objects) == [OURS]
 
 
 class TestRepair:

@@ -9,8 +9,8 @@ import pytest
 
 from metallb.api.core import ObjectMeta, Service
 from metallb.api.net import Address, InterfaceName, NodeName
-from metallb.protocols.ethernet import parse_mac
-from metallb.speaker.strangers import SEEN_S, Case, Outlets, Strangers
+from metallb.protocols.ethernet import Mac, parse_mac
+from metallb.speaker.strangers import MOST_HOSTS, SEEN_S, Case, Outlets, Strangers
 
 ONE, TWO = Address.parse("198.51.100.1"), Address.parse("2001:db8::1")
 ETH0, ETH1 = InterfaceName("eth0"), InterfaceName("eth1")
@@ -104,11 +104,45 @@ def test_a_stranger_that_comes_later_is_told_once_a_minute_and_forgotten_when_it
     assert not told.timers
 
 
-def test_what_is_withdrawn_is_no_conflict_any_more(told: Told) -> None:
+def test_what_is_announced_elsewhere_or_nowhere_is_no_conflict_any_more(told: Told) -> None:
     told.strangers.held(ETH0, ONE, STRANGER)
     told.strangers.seen(ETH1, ONE, ANOTHER)
-    told.strangers.withdrawn(ONE)
+    told.strangers.limit(ONE, {ETH1}.__contains__)
+    assert told.shown == {Case(ETH1, ONE, ANOTHER, announced=True)}
+    assert ONE in told.strangers
+    told.strangers.limit(ONE, frozenset[InterfaceName]().__contains__)
     assert not told.shown
+    assert ONE not in told.strangers
+    assert told.strangers.addresses == frozenset()
+
+
+def test_a_host_that_turns_out_to_be_a_node_of_ours_keeps_nothing(told: Told) -> None:
+    told.strangers.held(ETH0, ONE, STRANGER)
+    assert not told.strangers.held(ETH0, ONE, PEER)
+    assert not told.shown
+
+
+def test_one_is_named_for_each_interface_who_has_it_before_who_was_seen_first(told: Told) -> None:
+    told.strangers.seen(ETH1, ONE, STRANGER)
+    told.strangers.seen(ETH1, ONE, ANOTHER)
+    told.strangers.seen(ETH1, ONE, STRANGER)
+    told.strangers.seen(ETH0, ONE, STRANGER)
+    told.strangers.held(ETH0, ONE, ANOTHER)
+    assert told.strangers.of(ONE) == [
+        Case(ETH0, ONE, ANOTHER, announced=False),
+        Case(ETH1, ONE, STRANGER, announced=True),
+    ]
+    assert told.strangers.of(TWO) == []
+
+
+def test_a_host_of_ever_new_ethernet_addresses_is_told_of_a_few_times(told: Told) -> None:
+    for number in range(1000):
+        told.strangers.seen(ETH0, ONE, Mac(b"\x02\x00\x00\x00" + number.to_bytes(2)))
+    assert len(told.shown) == len(told.events) == MOST_HOSTS
+    told.wait(SEEN_S)
+    assert not told.shown
+    told.strangers.seen(ETH0, ONE, STRANGER)
+    assert told.shown == {Case(ETH0, ONE, STRANGER, announced=True)}
 
 
 def test_what_no_service_wants_any_more_is_not_kept(told: Told) -> None:

@@ -13,7 +13,7 @@ from metallb.api.net import Address, InterfaceName, ServiceKey
 from metallb.protocols.ethernet import parse_mac
 from metallb.speaker import announcer as module
 from metallb.speaker.announcer import Announcer
-from metallb.speaker.orders import Again, Hush, Order, Places, Renew, Table
+from metallb.speaker.orders import Again, Hush, Order, Places, Probed, Renew, Table
 from metallb.transports.filters import arp_filters, ndp_filters
 
 MAC = parse_mac("02:00:00:00:00:01")
@@ -160,3 +160,69 @@ async def test_words_are_passed_on(made: tuple[Announcer, Outpost]) -> None:
     announcer.hush()
     announcer.resume()
     assert outpost.orders == [Again(), Renew(4, ONE.value), Hush(silent=True), Hush(silent=False)]
+
+
+NOT_HELD = b""
+HOLDER = b"\x02\x00\x00\x00\x00\x66"
+
+
+class Wire:
+    """An observer: strangers are all but the nodes among `peers`."""
+
+    def __init__(self, *peers: bytes) -> None:
+        self.peers = peers
+        self.learnt: list[Address] = []
+
+    def held(self, _interface: InterfaceName, _address: Address, mac: bytes) -> bool:
+        return mac not in self.peers
+
+    def free(self, _interface: InterfaceName, _address: Address) -> None:
+        pass
+
+    def learned(self, address: Address) -> None:
+        self.learnt.append(address)
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "probed", "real"),
+    [
+        pytest.param((), [], (), id="not known yet"),
+        pytest.param((), [("eth0", ONE, NOT_HELD)], (ONE,), id="one is free, on one interface"),
+        pytest.param((), [("eth0", ONE, NOT_HELD), ("eth1", ONE, HOLDER)], (ONE,), id="and held on the other"),
+        pytest.param((), [("eth0", ONE, HOLDER), ("eth1", ONE, HOLDER)], (), id="one is held on both"),
+        pytest.param((), [("eth0", ONE, HOLDER), ("eth0", SIX, NOT_HELD)], (SIX,), id="one is held, one is free"),
+        pytest.param((), [("eth0", ONE, NOT_HELD), ("eth0", SIX, NOT_HELD)], (ONE, SIX), id="both are free"),
+        pytest.param(("eth1",), [("eth0", ONE, NOT_HELD)], (), id="free where it is not announced"),
+        pytest.param(("eth1",), [("eth1", ONE, NOT_HELD)], (ONE,), id="free where it is"),
+        pytest.param((), [("eth0", ONE, HOLDER), ("eth0", ONE, b"\x02PEER")], (ONE,), id="it was a node of ours"),
+        pytest.param((), [("eth0", ONE, MAC)], (ONE,), id="it was this node"),
+    ],
+)
+async def test_what_is_announced_in_truth(
+    made: tuple[Announcer, Outpost],
+    interfaces: tuple[str, ...],
+    probed: list[tuple[str, Address, bytes]],
+    real: tuple[Address, ...],
+) -> None:
+    announcer, _ = made
+    wire: Any = Wire(b"\x02PEER")
+    announcer.observer = wire
+    announcer.use([ETH0, ETH1])
+    announcer.announce(service(1), at(ONE, SIX, interfaces=interfaces), (ONE, SIX))
+    await settle()
+    for name, address, mac in probed:
+        announcer._hear(Probed(name, address.family, address.value, mac))
+        assert wire.learnt.pop() == address
+    found = announcer.real(service(1))
+    assert (() if found is None else found.addresses) == real
+    assert found is None or found.interfaces == frozenset(interfaces)
+    announcer.announce(service(2), at(ONE, interfaces=interfaces))
+    assert announcer.real(service(2)) == (at(ONE, interfaces=interfaces) if ONE in real else None), "they share it"
+    assert announcer.real(service(3)) is None
+
+
+async def test_what_was_announced_before_is_announced_without_any_interface(made: tuple[Announcer, Outpost]) -> None:
+    announcer, _ = made
+    announcer.announce(service(1), at(ONE, SIX), (SIX,))
+    assert announcer.real(service(1)) == at(ONE)
+    announcer.close()
