@@ -90,7 +90,7 @@ class Correlator:
 
     def __init__(self) -> None:
         self._series: OrderedDict[tuple[Reference, str, str, str], Series] = OrderedDict()
-        self._groups: OrderedDict[tuple[Reference, str, str], OrderedDict[str, float]] = OrderedDict()
+        self._groups: OrderedDict[tuple[Reference, str, str], dict[str, float]] = OrderedDict()
         self._buckets: OrderedDict[tuple[str, str, str], _Bucket] = OrderedDict()
 
     def observe(self, occurrence: Occurrence, now: float, name: str) -> Create | Count | None:
@@ -120,15 +120,15 @@ class Correlator:
             del self._series[key]
 
     def _is_combined(self, key: tuple[Reference, str, str], message: str, now: float) -> bool:
-        messages = self._groups.setdefault(key, OrderedDict())
+        messages = self._groups.setdefault(key, {})  # of a few, mostly of one: in order of time
         self._groups.move_to_end(key)
         _trim(self._groups)
+        messages.pop(message, None)
         messages[message] = now
-        messages.move_to_end(message)
-        while now - next(iter(messages.values())) > WINDOW_S:
-            messages.popitem(last=False)
+        for oldest in [each for each, at in messages.items() if now - at > WINDOW_S]:
+            del messages[oldest]
         while len(messages) > SIMILAR_LIMIT + 1:
-            messages.popitem(last=False)
+            del messages[next(iter(messages))]
         return len(messages) > SIMILAR_LIMIT
 
     def _take_token(self, key: tuple[str, str, str], now: float) -> bool:

@@ -144,6 +144,7 @@ class Reconciler(Generic[Q]):
             started = [key for event in events for key in self._queue.feed(event, now)]
             for key in (*started, *self._queue.tick(now)):
                 group.create_task(self._work(key), name=f"{self.name} {key}")
+            del events, started  # thousands, after the first list: not to be held while nothing happens
             if self._queue.idle and not self._inbox:
                 self._idle.set()
             await self._wait(self._queue.deadline())

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic
+from typing import Final, Generic, TypeAlias
 
 from metallb.kube.objects import K, Key, key_of
 
 IndexFunction = Callable[[K], Iterable[str]]
 """Gives the values under which an object is found again in one index."""
+
+
+FEW: Final = 8
+"""So many objects under one value of an index are a tuple: most values have one, and a dict takes 232 bytes."""
+
+_Bucket: TypeAlias = tuple[Key, ...] | dict[Key, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,7 @@ class Store(Generic[K]):
     def __init__(self, indexers: Mapping[str, IndexFunction[K]] | None = None) -> None:
         self._objects: dict[tuple[str, str], K] = {}
         self._indexers = dict(indexers or {})
-        self._indices: dict[str, dict[str, dict[Key, None]]] = {name: {} for name in self._indexers}
+        self._indices: dict[str, dict[str, _Bucket]] = {name: {} for name in self._indexers}
 
     def get(self, key: tuple[str, str]) -> K | None:
         """The object, or None where there is none."""
@@ -95,9 +101,23 @@ class Store(Generic[K]):
         for name, function in self._indexers.items():
             index = self._indices[name]
             for value in () if before is None else function(before):
-                if (bucket := index.get(value)) is not None:
-                    bucket.pop(key, None)
-                    if not bucket:
-                        del index[value]
+                if (bucket := index.pop(value, ())) and (left := _without(bucket, key)):
+                    index[value] = left
             for value in () if after is None else function(after):
-                index.setdefault(value, {})[key] = None
+                index[value] = _with(index.get(value, ()), key)
+
+
+def _with(bucket: _Bucket, key: Key) -> _Bucket:
+    if key in bucket:
+        return bucket
+    if isinstance(bucket, dict):
+        bucket[key] = None
+        return bucket
+    return (*bucket, key) if len(bucket) < FEW else dict.fromkeys((*bucket, key))
+
+
+def _without(bucket: _Bucket, key: Key) -> _Bucket:
+    if isinstance(bucket, dict):
+        bucket.pop(key, None)
+        return bucket
+    return tuple(each for each in bucket if each != key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from metallb.api.core import Endpoint, EndpointConditions, EndpointSlice, Service
@@ -69,3 +71,37 @@ def test_slices_keep_endpoints_and_whose_they_are() -> None:
 def test_a_slice_of_nobody_is_nobodys() -> None:
     assert msgspec.convert({"metadata": {"name": "a"}}, LeanSlice).service is None
     assert msgspec.convert({"metadata": {"name": "a", "labels": {"app": "b"}}}, LeanSlice).service is None
+
+
+def decoded(text: bytes, kind: Any) -> Any:
+    return msgspec.json.decode(text, type=kind)
+
+
+def test_what_is_alike_is_there_once() -> None:
+    text = msgspec.json.encode(SERVICE)
+    first, second = decoded(text, LeanService), decoded(text, LeanService)
+    assert first == second
+    assert first.spec is second.spec
+    assert first.metadata.namespace is second.metadata.namespace
+    text = msgspec.json.encode(SLICE)
+    first, second = decoded(text, LeanSlice), decoded(text, LeanSlice)
+    assert first == second
+    assert first.endpoints is second.endpoints
+    assert first.metadata.namespace is second.metadata.namespace
+
+
+def test_what_differs_is_not_shared() -> None:
+    spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "loadBalancerClass": "a"}
+    others = [
+        spec | {"type": "ClusterIP"},
+        spec | {"externalTrafficPolicy": "Cluster"},
+        spec | {"loadBalancerClass": "b"},
+    ]
+    for each in (spec, *others):
+        found = msgspec.convert({"metadata": {"name": "a"}, "spec": each}, LeanService).spec
+        said = (found.type, found.external_traffic_policy, found.load_balancer_class)
+        assert said == (each["type"], each["externalTrafficPolicy"], each["loadBalancerClass"])
+    endpoints = [{"nodeName": "a", "conditions": {"ready": ready}} for ready in (True, False, None)]
+    slices = [msgspec.convert({"metadata": {"name": "a"}, "endpoints": [each]}, LeanSlice) for each in endpoints]
+    assert [each.endpoints[0].conditions.ready for each in slices if each.endpoints] == [True, False, None]
+    assert msgspec.convert({"metadata": {"name": "a"}, "endpoints": None}, LeanSlice).endpoints is None
