@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from metallb.advertisement.conflicts import CONTESTED, HELD
 from metallb.advertisement.reasons import (
     NoAdvertisement,
     NoCandidate,
@@ -111,12 +112,12 @@ def test_every_event_is_on_the_page_and_no_other() -> None:
     assert set(FIRST_CELL.findall(EVENTS)) == said
 
 
-def test_every_reason_of_a_degraded_resource_is_on_the_page_and_no_other() -> None:
+def test_every_reason_of_a_degraded_resource_and_of_a_conflict_is_on_the_page_and_no_other() -> None:
     text = sources("operator")
     said = {FAILED, INVALID, FAILOVER, *re.findall(r'Degraded\(\s*"(\w+)"', text)}
     said |= set(re.findall(r'yield "([A-Z]\w+)", f"', text))  # of pods
     assert len(said) > 8
-    assert set(FIRST_CELL.findall(CONDITIONS)) == said | set(TYPES)
+    assert set(FIRST_CELL.findall(CONDITIONS)) == said | set(TYPES) | {HELD, CONTESTED}
 
 
 @pytest.mark.parametrize(("reason", "words"), [*WORDS, *TOLD], ids=lambda each: type(each).__name__)
