@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self
 
+import aiohttp
 import pytest
 
 import metallb
 from metallb.kube.progress import Progress
+from metallb.kube.serving import HealthServer
 from metallb.speaker import outpost as module
 from metallb.speaker.orders import Again, Alive, Failed, Heard, Hush, Message, Order, Place, Places, clock
 from metallb.speaker.outpost import Outpost
@@ -126,6 +128,31 @@ async def test_its_silence_is_a_standstill_of_the_speaker(monkeypatch: pytest.Mo
                     await asyncio.sleep(0.02)
             assert stuck[0].startswith("responder: no progress for")
     assert progress.stuck() == []
+
+
+async def test_healthz_fails_while_the_process_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Usually it is replaced long before that."""
+    monkeypatch.setattr(module, "HANGS_S", 600.0)
+    progress = Progress(limit_s=1.0)
+    with progress.in_force():
+        async with Post() as post, HealthServer(port=0, host="127.0.0.1") as health, aiohttp.ClientSession() as session:
+
+            async def says(status: int) -> str:
+                async with asyncio.timeout(60):
+                    while True:
+                        async with session.get(f"http://127.0.0.1:{health.port}/healthz") as response:
+                            if response.status == status:
+                                return await response.text()
+                        await asyncio.sleep(0.02)
+
+            await says(200)
+            pid = post.outpost.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            assert (await says(503)).startswith("responder: no progress for")
+            os.kill(pid, signal.SIGCONT)
+            assert await says(200) == "ok"
+            assert post.outpost.pid == pid
 
 
 async def test_signals_for_the_speaker_do_not_end_the_process() -> None:
