@@ -18,6 +18,7 @@ from kubelab.apiclient import ApiClient, ApiFailure, PatchKind, Resource
 from kubelab.cluster import Cluster as LabFile
 from kubelab.cluster import parse_text
 from kubelab.lab import CommandError, Lab
+from kubelab.places import PlaceError
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "metallb-system"
@@ -123,6 +124,15 @@ class Cluster:
         host = f"[{address}]" if ":" in address else address
         done = await self.lab.run("client", ["curl", "-sf", "--max-time", "2", f"http://{host}:{port}/"], check=False)
         return json.loads(done.stdout) if done.code == 0 else None
+
+    async def kill_pod(self, name: str, namespace: str = NAMESPACE) -> None:
+        """Its processes die, and another pod takes its place: one that dies again and again would be held back."""
+        with contextlib.suppress(PlaceError):  # dead already
+            self.lab.kill(f"pod/{namespace}/{name}")
+        await self.kubectl(
+            *("delete", "pod", "-n", namespace, name, "--grace-period=0", "--force", "--wait=false"),
+            "--ignore-not-found",
+        )
 
     async def events(self, name: str, reason: str, namespace: str = "default") -> list[str]:
         found = await self.items("events", namespace, f"--field-selector=involvedObject.name={name},reason={reason}")
@@ -303,12 +313,13 @@ def apart(work: Coroutine[Any, Any, Any]) -> Any:
 
 async def prepare(cluster: Cluster) -> None:
     await cluster.kubectl("apply", "-k", str(ROOT / "manifests"))
+    await cluster.apply(cluster.web("web"))
     # From here on the API asks the webhooks about every resource of the configuration.
     for server in ("metallb-operator-webhook-server", "metallb-operator-controller-manager"):
         await cluster.kubectl("rollout", "status", "-n", NAMESPACE, f"deployment/{server}", "--timeout=150s")
     await cluster.apply(METALLB)
     await cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "metallb/metallb", "--timeout=150s")
-    await cluster.apply(POOL, ADVERTISEMENT, cluster.web("web"))
+    await cluster.apply(POOL, ADVERTISEMENT)
 
 
 async def settle(cluster: Cluster) -> None:

@@ -181,7 +181,7 @@ async def test_a_controller_killed_amid_300_services_moves_none_and_gives_none_t
     many = crowd("killed", 300)
     creating = asyncio.ensure_future(many.create())
     before = await many.some(40)
-    cluster.lab.kill(f"pod/{NAMESPACE}/{await leader(cluster)}")
+    await cluster.kill_pod(await leader(cluster))
     await creating
     after = await many.some(300)
     nothing_moved(before, after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -141,25 +142,36 @@ async def test_what_a_page_shows_works(cluster: Any, web: None, page: Path) -> N
             await cluster.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=yaml.safe_dump_all(reversed(made)))
 
 
+def identity(found: dict[str, Any]) -> tuple[str, str, str]:
+    metadata = found["metadata"]
+    return found["kind"], metadata.get("namespace", "default"), metadata["name"]
+
+
+async def there_are(cluster: Any, wanted: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    """Those of some objects that are there."""
+    text = await cluster.kubectl("get", "-f", "-", "--ignore-not-found", "-o", "json", stdin=yaml.safe_dump_all(wanted))
+    found = json.loads(text or '{"kind": "List", "items": []}')
+    return {identity(each) for each in (found["items"] if found["kind"] == "List" else [found])}
+
+
 async def applied(cluster: Any, block: Block) -> list[dict[str, Any]]:
     """Applies the objects of a block and gives those that are new; those that were there are tried by a dry run only.
 
     New Services of type LoadBalancer must get an address.
     """
-    new = []
-    for each in yaml.safe_load_all(block.text):
-        text = yaml.safe_dump(each)
-        if each["kind"] in NOT_HERE:
-            done = await cluster.lab.kubectl("apply", "-f", "-", stdin=text, check=False)
-            assert NOT_HERE[each["kind"]] in done.stderr, block.place
-            continue
-        if await cluster.kubectl("get", "-f", "-", "--ignore-not-found", "-o", "name", stdin=text):
-            await cluster.kubectl(
-                "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-", stdin=text
-            )
-            continue
-        await cluster.kubectl("apply", "-f", "-", stdin=text)
-        new.append(each)
+    every = list(yaml.safe_load_all(block.text))
+    for each in (one for one in every if one["kind"] in NOT_HERE):
+        done = await cluster.lab.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(each), check=False)
+        assert NOT_HERE[each["kind"]] in done.stderr, block.place
+    here = [each for each in every if each["kind"] not in NOT_HERE]
+    if not here:
+        return []
+    known = await there_are(cluster, here)
+    if old := [each for each in here if identity(each) in known]:
+        tried = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
+        await cluster.kubectl(*tried, stdin=yaml.safe_dump_all(old))
+    if new := [each for each in here if identity(each) not in known]:
+        await cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(new))
     for each in new:
         if each["kind"] == "Service" and each["spec"].get("type") == "LoadBalancer":
             name, namespace = each["metadata"]["name"], each["metadata"]["namespace"]

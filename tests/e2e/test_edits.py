@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-
-from kubelab.places import PlaceError
 
 NAMESPACE = "metallb-system"
 POOL_OF = "metallb.io/address-pool"
@@ -103,8 +100,7 @@ async def patch(cluster: Any, name: str, body: dict[str, Any], *subresource: str
 
 async def kill(cluster: Any) -> None:
     for each in await cluster.items("pods", NAMESPACE, "-l", "component=controller"):
-        with contextlib.suppress(PlaceError):  # dead already
-            cluster.lab.kill(f"pod/{NAMESPACE}/{each['metadata']['name']}")
+        await cluster.kill_pod(each["metadata"]["name"])
 
 
 def all_is_as_it_should_be(before: dict[str, list[str]], after: dict[str, dict[str, Any]]) -> bool:

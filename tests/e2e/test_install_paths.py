@@ -89,7 +89,13 @@ class Admin:
             "metadata": {"name": "mine", "namespace": NAMESPACE},
             "spec": {"addresses": ["198.51.100.100-198.51.100.109"]},
         }
-        await self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(pool))
+        peer = {
+            "apiVersion": "metallb.io/v1beta1",  # in its older version: with it goes the server that could convert it
+            "kind": "BGPPeer",
+            "metadata": {"name": "mine", "namespace": NAMESPACE},
+            "spec": {"myASN": 64500, "peerASN": 64501, "peerAddress": "192.0.2.1"},
+        }
+        await self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([pool, peer]))
 
     async def leaves(self, before: set[str]) -> None:
         """What is still there goes by itself, or it is named."""

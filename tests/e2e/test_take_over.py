@@ -234,11 +234,11 @@ async def set_up(cluster: Any) -> None:
     await cluster.kubectl("apply", "-f", "-", stdin=CONFIGURATION + PEER)
 
 
-@pytest.mark.parametrize("first", ["resource", "definitions", "namespace"])
+@pytest.mark.parametrize("first", ["definitions", "namespace"])
 async def test_nothing_is_stuck_or_left_whatever_goes_first(cluster: Any, first: str) -> None:
+    """The resource first, as it should be: `test_install_paths.py`."""
     await set_up(cluster)
     commands = {
-        "resource": ("metallb", "metallb", "-n", NAMESPACE),
         "definitions": ("-f", str(MANIFESTS / "crds")),
         "namespace": ("namespace", NAMESPACE),
     }
