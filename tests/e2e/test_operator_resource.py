@@ -108,7 +108,8 @@ async def test_with_the_resource_goes_all_that_it_stood_for_but_no_address(clust
     await cluster.kubectl("delete", "metallb", "-n", NAMESPACE, "metallb", "--cascade=foreground")
 
     async def all_is_gone() -> bool:
-        return not await cluster.items(kinds, NAMESPACE, *selector)
+        pods = await cluster.items("pods", NAMESPACE, "-l", "component in (speaker,controller)")
+        return not pods and not await cluster.items(kinds, NAMESPACE, *selector)
 
     await cluster.until(all_is_gone, "the end of all objects")
     assert await cluster.addresses("remade") == [address]
