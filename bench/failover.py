@@ -235,10 +235,16 @@ class Looking:
     family: int
     watching: LabProcess
     probing: LabProcess
+    first: str = ""
+
+    async def begun(self) -> None:
+        """Waits for the first connection: programs take their time to start."""
+        assert self.probing.stdout is not None
+        self.first = (await self.probing.stdout.readline()).decode()
 
     async def seen(self, name: str, began: float, mending: float) -> Round:
         """What came of it."""
-        *each, last = await finish(self.probing)
+        *each, last = [self.first, *await finish(self.probing)]
         summary, errors = json.loads(last), told(each)
         self.watching.terminate()
         seen = Record.parse((await finish(self.watching))[-1])
@@ -263,6 +269,8 @@ async def play(scene: Scene, name: str) -> list[Round]:
         Looking(family, await scene.watch(family, 60), await scene.probe(family, BEFORE_S + HARM_S))
         for family in scene.addresses
     ]
+    for each in looking:
+        await each.begun()
     await asyncio.sleep(BEFORE_S)
     began = time.monotonic()
     await harm(scene)
