@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from metallb.api.net import InterfaceName, NodeName
+from metallb.api.net import Address, InterfaceName, NodeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +116,12 @@ class NoInterface:
 
     code = "noInterface"
     wanted: tuple[InterfaceName, ...]
+    addresses: tuple[Address, ...]
 
     def __str__(self) -> str:
-        """Names them."""
-        return f"this node has none of the interfaces {', '.join(self.wanted)}"
+        """Names them, and the addresses that wait for one."""
+        waiting = ", ".join(map(str, self.addresses))
+        return f"this node has none of the interfaces {', '.join(self.wanted)} that are to answer for {waiting}"
 
 
 Reason: TypeAlias = (

@@ -198,7 +198,7 @@ class ServiceSpeaker:
             return decision
         if decision.interfaces & self._announcer.interface_names:
             return decision
-        return Withhold(NoInterface(tuple(sorted(decision.interfaces))))
+        return Withhold(NoInterface(tuple(sorted(decision.interfaces)), decision.addresses))
 
     def _spread(self, config: Config) -> Spreading | None:
         """All Services that are to be spread, before the first of them is decided about."""

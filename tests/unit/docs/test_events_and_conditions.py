@@ -95,7 +95,7 @@ TOLD: list[tuple[Unannounced, str]] = [
     (NoServingEndpoint(), "no endpoint of the Service is ready: look at its pods"),
     (NoCandidate(local=True), "no node has both a speaker and a ready endpoint (externalTrafficPolicy Local)"),
     (NoCandidate(local=False), "no node with a speaker may announce"),
-    (NoInterface((InterfaceName("eth9"),)), "this node has none of the interfaces"),
+    (NoInterface((InterfaceName("eth9"),), (ONE,)), "this node has none of the interfaces"),
     (NoAdvertisement("a"), "no L2Advertisement announces pool 'a' for this Service from this node"),
     (SharedWithSelectors("a"), "L2Advertisement 'a' has service selectors, which exclude Services with the annotation"),
 ]
