@@ -9,34 +9,47 @@ from typing import Final, Literal
 
 import msgspec
 
-from kubelab import kubeconfig
+from kubelab import faults, kubeconfig
 from kubelab.apiserver.injected import PATH, Injected
+from kubelab.engines import API_PORT
 from kubelab.faults import Fault, FaultError, Scene
 
 _TIMEOUT_S: Final = 5.0
 _OK: Final = 200
+_REAL: Final = "a real API server takes no orders to answer wrongly: that is the embedded engine's"
 
 
 def put(scene: Scene, injected: Injected | None) -> None:
     """Have the API server answer wrongly from now on; None ends that. Replaces what was in force.
 
     Raises:
-        FaultError: it can't be asked.
+        FaultError: it can't be asked, or is a real one.
     """
+    if scene.record.engine == "real":
+        raise FaultError(f"{_REAL}; it can be killed or paused, and its connections reset (fault reset)")
     _ask(scene, "PUT", PATH, msgspec.json.encode(injected))
 
 
 def end_watches(scene: Scene, how: Literal["close", "compact"]) -> None:
     """End all watches; `compact`: the past is forgotten too, so that those who resume are told to list again (410).
 
+    With a real API server all connections end.
+
     Raises:
-        FaultError: the API server can't be asked.
+        FaultError: the API server can't be asked, or is a real one, which keeps its past.
     """
+    if scene.record.engine == "real":
+        if how == "compact":
+            raise FaultError(f"{_REAL}; kill and start it: its past begins anew with it")
+        faults.reset(scene, scene.cluster.control_node.name, API_PORT)
+        return
     _ask(scene, "POST", f"/debug/watches/{how}")
 
 
 def in_force(scene: Scene) -> Iterator[Fault]:
-    """The fault in force; none of a server that doesn't answer, whose state `status` tells."""
+    """The fault in force; none of a server that doesn't answer, whose state `status` tells, or of a real one."""
+    if scene.record.engine == "real":
+        return
     try:
         found = msgspec.json.decode(_ask(scene, "GET", PATH), type=dict[str, Injected | None])["fault"]
     except (FaultError, msgspec.MsgspecError, KeyError):

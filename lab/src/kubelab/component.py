@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -43,6 +44,7 @@ def live(
     except (OSError, msgspec.DecodeError) as error:
         sys.stderr.write(f"{name}: {words[0]}: {error}\n")
         return 2
+    collect_rarely()
     form = "%(asctime)s %(levelname)s %(name)s %(message)s"
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=form)
     try:
@@ -51,6 +53,14 @@ def live(
         sys.stderr.write(f"{name}: {error}\n")
         return 1
     return 0
+
+
+def collect_rarely() -> None:
+    """Look for garbage in cycles less often: these processes hold many objects and make few cycles.
+
+    It takes a sixth of the API server's time for a request otherwise.
+    """
+    gc.set_threshold(5000, 20, 20)
 
 
 def _announce() -> None:

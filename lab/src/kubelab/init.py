@@ -173,6 +173,7 @@ class Init:
             server=config.server,
             cluster=config.cluster,
             addresses={host.name: [str(address) for address in host.addresses] for host in self._plan.hosts},
+            engine="real" if config.assets else "embedded",
         )
         state.write_record(self._layout, self._record)
 

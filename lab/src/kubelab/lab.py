@@ -196,6 +196,11 @@ class Lab:
         return self.layout.name
 
     @property
+    def engine(self) -> Literal["embedded", "real"]:
+        """Whose API server and controllers run: the lab's own, or those of `KUBEBUILDER_ASSETS`."""
+        return self.record.engine
+
+    @property
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig, for use on the host."""
         return self.layout.kubeconfig

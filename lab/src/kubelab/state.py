@@ -12,6 +12,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -81,6 +82,8 @@ class Record(msgspec.Struct, kw_only=True):
     addresses: dict[str, list[str]]
     """Machine -> its addresses on its first network."""
     processes: dict[str, ProcessRecord] = {}
+    engine: Literal["embedded", "real"] = "embedded"
+    """Whose API server and controllers these are: see `kubelab.engines`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import uvloop
 
+from kubelab import component
 from kubelab.apiserver.audit_log import AuditLog
 from kubelab.apiserver.cel.evaluator import RuleEvaluator
 from kubelab.apiserver.http import Credentials, Shell, inherited, listen
@@ -170,6 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = load(given[0])
         _log_to(config.log)
+        component.collect_rarely()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(config))
     except (ConfigError, OSError, ValueError) as error:

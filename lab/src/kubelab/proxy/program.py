@@ -84,10 +84,10 @@ class Program:
 
     def _verdict(self, element: Element) -> str | None:
         claims = self._claims.get(element)
-        return claims[min(claims)] if claims else None
+        return _first(claims) if claims else None
 
     def _elements(self) -> dict[Element, str]:
-        return {element: claims[min(claims)] for element, claims in self._claims.items()}
+        return {element: _first(claims) for element, claims in self._claims.items()}
 
     def _changed_chains(self) -> dict[str, tuple[tuple[str, ...] | None, tuple[str, ...] | None]]:
         pairs = {name: (old, self._chains.get(name)) for name, old in sorted(self._chains_before.items())}
@@ -96,6 +96,11 @@ class Program:
     def _changed_elements(self) -> dict[Element, tuple[str | None, str | None]]:
         pairs = {element: (old, self._verdict(element)) for element, old in self._elements_before.items()}
         return {element: pair for element, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _first(claims: Mapping[ServiceKey, str]) -> str:
+    """What the first of the services by name says. Of a set's member all say the same, and thousands may."""
+    return claims[min(claims)] if next(iter(claims.values())) else ""
 
 
 def _chain_lines(chains: Mapping[str, tuple[str, ...]]) -> list[str]:

@@ -74,7 +74,9 @@ NOTHING = Fragment()
 def fragment(service: Service, slices: Iterable[Slice], node: Node) -> Fragment:
     """All chains and elements of one service on one node."""
     known = tuple(slices)
-    parts = [_PortRules(service, port, family, known, node).build() for port in service.ports for family in FAMILIES]
+    addresses = (*service.cluster_ips, *service.external_ips, *service.balancer_ips)
+    families = [family for family in FAMILIES if any(address.version == family for address in addresses)]
+    parts = [_PortRules(service, port, family, known, node).build() for port in service.ports for family in families]
     local = {
         endpoint.address
         for piece in known

@@ -1,7 +1,8 @@
 """Keeps the kernel's table `inet kubelab` of one network namespace equal to the cluster's services.
 
-Changes are gathered for a moment and applied by one `nft` run; a run that fails is followed by a whole new table. While
-the API server is away the table stays as it is.
+Changes are gathered for a moment and applied by one `nft` run; a run that fails is followed by a whole new table. The
+longer a run takes (a big table, a busy machine), the longer the next one gathers. While the API server is away the
+table stays as it is.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from kubelab.proxy.program import Program
 from kubelab.proxy.rules import NOTHING, Fragment, Node, fragment
 
 _GATHER_S = 0.02
+_REST = 4.0
+"""The least rest between two runs: so many times as long as the first took, and at most `_LONGEST_REST_S`."""
+_LONGEST_REST_S = 1.0
 _RETRY_S = 1.0
 _INDEX = "service"
 
@@ -95,11 +99,15 @@ class Proxy:
         await self._services.synced.wait()
         await self._slices.synced.wait()
         self._wake.set()
+        clock = asyncio.get_running_loop().time
+        rested_at = clock()
         while True:
             await self._wake.wait()
-            await asyncio.sleep(_GATHER_S)
+            await asyncio.sleep(max(_GATHER_S, rested_at - clock()))
             self._wake.clear()
+            began = clock()
             await self._update()
+            rested_at = clock() + min(_LONGEST_REST_S, _REST * (clock() - began))
 
     # --- inside --------------------------------------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ def eventually() -> Eventually:
     """Wait until something holds that the lab is asked for again and again."""
 
     async def wait(holds: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await holds():  # noqa: ASYNC110  # it is asked again and again on purpose
                 await asyncio.sleep(0.1)
 

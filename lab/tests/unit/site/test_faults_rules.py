@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from kubelab import apifaults, faults, state
+from kubelab.apiserver.injected import Injected
 from kubelab.cli.faults import parse_share
-from kubelab.faults import Direction, drop_rules
+from kubelab.cluster import Cluster, plan
+from kubelab.faults import Direction, FaultError, Scene, drop_rules
 from kubelab.preflight import missing_commands, missing_rights
 from kubelab.processes import Process
 from kubelab.report import phase, process_state, table
-from kubelab.state import ProcessRecord
+from kubelab.state import ProcessRecord, Record
 from kubelab.supervisor import how_it_ended
 
 
@@ -90,3 +95,29 @@ ENDS = {None: "runs", 0: "ended", 3: "failed with exit code 3", -9: "was killed 
 @pytest.mark.parametrize(("code", "words"), ENDS.items(), ids=map(str, ENDS))
 def test_how_it_ended(code: int | None, words: str) -> None:
     assert how_it_ended(code) == words
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Scene:
+    """A lab on a real API server, as faults see it."""
+    cluster = Cluster.default()
+    record = Record(
+        name="one", pid=1, phase="running", started_at=0.0, server="https://127.0.0.1:1", cluster={}, addresses={},
+        engine="real",
+    )  # fmt: skip
+    return Scene(state.layout("one", tmp_path), record, cluster, plan(cluster))
+
+
+def test_a_real_api_server_is_not_told_to_answer_wrongly(real: Scene) -> None:
+    with pytest.raises(FaultError, match="that is the embedded engine's; it can be killed or paused"):
+        apifaults.put(real, Injected("500"))
+    with pytest.raises(FaultError, match="kill and start it: its past begins anew"):
+        apifaults.end_watches(real, "compact")
+    assert list(apifaults.in_force(real)) == []
+
+
+def test_watches_of_a_real_api_server_end_with_their_connections(real: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, int]] = []
+    monkeypatch.setattr(faults, "reset", lambda _scene, machine, port: told.append((machine, port)))
+    apifaults.end_watches(real, "close")
+    assert told == [("control-1", 6443)]

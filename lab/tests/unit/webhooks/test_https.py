@@ -6,6 +6,7 @@ import asyncio
 import base64
 import ipaddress
 import random
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,6 +17,7 @@ import pytest
 from aiohttp import web
 
 from kubelab import pki
+from kubelab.apiserver.webhooks import https
 from kubelab.apiserver.webhooks.failures import CallError
 from kubelab.apiserver.webhooks.https import HttpsCaller
 from kubelab.apiserver.webhooks.targets import Target
@@ -119,6 +121,30 @@ async def test_a_webhook_has_its_time_and_no_more(caller: HttpsCaller, serve: Se
         raise AssertionError
 
     assert await refused(caller, await serve(wait), 0.05) == "context deadline exceeded"
+
+
+async def test_a_kept_connection_on_which_nobody_answers_costs_one_request_its_time(
+    caller: HttpsCaller, serve: Serve
+) -> None:
+    asked: list[asyncio.BaseTransport | None] = []
+
+    async def once(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(request.transport)
+        if asked.count(request.transport) > 1:
+            await asyncio.Event().wait()
+        return web.Response(text="{}")
+
+    target = await serve(once)
+    await caller.post(target, b"{}", 60)
+    assert await refused(caller, target, 0.05) == "context deadline exceeded"
+    assert await caller.post(target, b"{}", 60) == b"{}"
+    assert len(set(asked)) == 2
+
+
+def test_a_request_to_a_node_that_has_gone_fails_by_its_own_time_and_no_sooner() -> None:
+    with https._socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))) as made:
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0, "the kernel goes on trying"
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
 
 
 async def test_a_webhook_of_another_authority_is_not_trusted(caller: HttpsCaller, serve: Serve) -> None:
