@@ -135,6 +135,33 @@ REMARKS: Final[dict[Kind, Sequence[str]]] = {
 """What the fields' own texts don't say: rules between fields and objects, and what this version lacks."""
 
 
+DROPPED: Final[dict[str, str]] = {
+    "own": "this node sent it, by another interface",
+    "not-a-request": "ARP that neither asks nor names one of our addresses as its own",
+    "other-destination": "an ARP request to another host's Ethernet address",
+    "not-ours": (
+        "about an address that is not announced: the kernel's filter lets some pass where addresses are thousands and "
+        "scattered, and while they change"
+    ),
+    "silent": "it came while this speaker was silent: others may have answered",
+    "malformed-short": "it ends too early",
+    "malformed-ethertype": "neither ARP nor IPv6",
+    "malformed-type": "ARP, but not for IPv4 over Ethernet",
+    "malformed-header": "not IPv6, or not ICMPv6 right behind its header",
+    "malformed-length": "the lengths of IPv6 and of the frame contradict each other",
+    "malformed-hop-limit": "its hop limit is not 255: a router has passed it on",
+    "malformed-kind": "neither solicitation nor advertisement",
+    "malformed-checksum": "a wrong checksum",
+    "malformed-target": "its target is a multicast address",
+    "malformed-unspecified-source": "a probe for duplicates to a wrong destination, or with a link-layer address",
+    "malformed-option": "an option of length 0, or longer than the frame",
+    "filter-failed": "no frame: the kernel refused a filter, the one before stays",
+    "send-failed": "an answer or announcement that could not be sent",
+    "join-failed": "no frame: a multicast group could not be joined, solicitations for its addresses may be missed",
+}
+"""Why frames are dropped: the values of a label."""
+
+
 def pages() -> dict[Path, str]:
     """The text of each generated page, by its file."""
     return {
@@ -374,6 +401,9 @@ def metrics_page() -> str:
             text += "Served only with `--metrics-addr`, for example `:8443`; the same rules hold.\n\n"
         rows = [_metric(each) for each in declared]
         text += table(["metric", "kind", "labels", "meaning"], rows) + "\n"
+        if name == "speaker":
+            text += f"Reasons of `{metrics.LAYER2_DROPPED.name}`:\n\n"
+            text += table(["reason", "meaning"], [[f"`{each}`", why] for each, why in DROPPED.items()]) + "\n"
     return text + "Beside these the usual `process_*` metrics: CPU, memory, open files, start time.\n"
 
 

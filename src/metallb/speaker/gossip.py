@@ -145,6 +145,12 @@ class Gossip(asyncio.DatagramProtocol):
         """Names of the nodes with a living speaker: members that are not silent."""
         return self._machine.present - self._watch.silent
 
+    @property
+    def states(self) -> dict[str, int]:
+        """How many speakers are live, silent (members that are not heard) and missing (they should be members)."""
+        live, present = len(self.live), len(self._machine.present)
+        return {"live": live, "silent": present - live, "missing": len(self._lost())}
+
     async def __aenter__(self) -> Self:
         """As `start`."""
         await self.start()

@@ -324,4 +324,5 @@ class Speaker:
     def _render(self) -> bytes:
         if self._speaker is not None:
             self._metrics.set(m.QUEUE_DEPTH, self._speaker.services.depth, "service")
+        self._presence.show(self._metrics)
         return self._metrics.render()

@@ -26,6 +26,7 @@ from metallb.speaker.reconciler import ServiceSpeaker
 from metallb.speaker.settings import SpeakerSettings
 from metallb.speaker.standstill import Standstill
 from metallb.telemetry import logs
+from metallb.telemetry import metrics as m
 
 SETTLE_S: Final = 0.25
 """Without gossip: how long after a speaker fell silent its addresses are taken over."""
@@ -101,6 +102,15 @@ class Presence:
     def live(self) -> frozenset[NodeName]:
         """The nodes with a living speaker: as gossip says, else as the API does."""
         return self._caches.live() if self._gossip is None else frozenset(map(NodeName, self._gossip.live))
+
+    def show(self, metrics: m.Metrics) -> None:
+        """Brings the samples of gossip up to date; without gossip there are none."""
+        if self._gossip is None:
+            return
+        for state, count in self._gossip.states.items():
+            metrics.set(m.MEMBERS, count, state)
+        for reason, count in self._gossip.dropped.items():
+            metrics.set(m.MEMBERS_DROPPED, count, reason)
 
     def see(self, interfaces: Iterable[Interface]) -> None:
         """The interfaces are these now. Where a carrier is back, a cable was: beyond it others may have taken over."""

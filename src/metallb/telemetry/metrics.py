@@ -119,6 +119,19 @@ LAYER2_STRANGERS: Final = Metric(
     "1 while a host outside the cluster uses an address of a Service.",
     ("interface", "ip", "mac", "announced"),
 )
+MEMBERS: Final = Metric(
+    "metallb_memberlist_members",
+    "gauge",
+    "Number of speakers as gossip sees them, this one among them, by state: live, silent (a member that is not heard), "
+    "missing (it should be there, as the API says, and is no member).",
+    ("state",),
+)
+MEMBERS_DROPPED: Final = Metric(
+    "metallb_memberlist_dropped_total",
+    "counter",
+    "Number of datagrams and streams of gossip that could not be read, by reason; crypto: the sender has another key.",
+    ("reason",),
+)
 
 REQUESTS: Final = Metric(
     "rest_client_requests_total",
@@ -152,7 +165,7 @@ CONTROLLER: Final = (
 
 SPEAKER: Final = (
     *(ANNOUNCED, LAYER2_REQUESTS, LAYER2_RESPONSES, LAYER2_GRATUITOUS, LAYER2_PROBES),
-    *(LAYER2_PASSED, LAYER2_DROPPED, LAYER2_CONFLICTS, LAYER2_STRANGERS),
+    *(LAYER2_PASSED, LAYER2_DROPPED, LAYER2_CONFLICTS, LAYER2_STRANGERS, MEMBERS, MEMBERS_DROPPED),
     *_CLIENT,
 )
 """What a speaker shows."""
@@ -184,7 +197,7 @@ class Metrics:
         series[labels] = series.get(labels, 0.0) + amount
 
     def set(self, metric: Metric, value: float, *labels: str) -> None:
-        """Sets a gauge.
+        """Sets a gauge, or a counter that is counted elsewhere.
 
         Raises:
             KeyError: the metric is not declared for this process.

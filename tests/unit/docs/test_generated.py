@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -73,3 +74,14 @@ def test_every_flag_variable_and_metric_stands_in_a_table(process: tuple[str, An
         assert flag.inert in pages["flags.md"]
     for metric in metrics:
         assert f"| `{metric.name}` |" in pages["metrics.md"]
+
+
+def test_every_reason_of_a_dropped_frame_is_explained() -> None:
+    sources = Path(__file__).parents[3] / "src" / "metallb"
+    files = [*(sources / "protocols" / "arp").glob("*.py"), *(sources / "protocols" / "ndp").glob("*.py")]
+    texts = [each.read_text() for each in [*files, sources / "speaker" / "link.py"]]
+    codes = {code for text in texts for code in re.findall(r'DecodeError\("([a-z-]+)"', text)}
+    reasons = {reason for text in texts for reason in re.findall(r'rop\("([a-z-]+)"\)', text)}
+    assert len(codes) > 8
+    assert len(reasons) > 6
+    assert set(REFERENCE["DROPPED"]) == reasons | {f"malformed-{code}" for code in codes}

@@ -205,6 +205,8 @@ async def test_who_has_another_key_is_not_answered() -> None:
         writer.close()
         assert one.dropped == {"crypto": 2}
         assert one.present == {"n1"}
+        one.expect({"n1": Address.parse(f"{NET}.1"), "n9": Address.parse(f"{NET}.9")})
+        assert one.states == {"live": 1, "silent": 0, "missing": 1}
 
 
 async def test_what_strangers_send_does_no_harm() -> None:

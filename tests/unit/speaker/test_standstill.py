@@ -18,6 +18,7 @@ from metallb.speaker.presence import MISSED_S, Presence
 from metallb.speaker.reunion import Reunion
 from metallb.speaker.settings import SpeakerSettings
 from metallb.speaker.standstill import LIMIT_S, Standstill
+from metallb.telemetry.metrics import MEMBERS, MEMBERS_DROPPED, SPEAKER, Metrics
 
 A, B, C = "node-a", "node-b", "node-c"
 
@@ -225,6 +226,18 @@ class TestPresence:
         for state in (before, now):
             presence.see(Interface(index, InterfaceName(f"eth{index}"), None, running=up) for index, up in state)
         assert ("hush" in told.said) == silent
+
+    async def test_it_shows_how_gossip_goes(self) -> None:
+        metrics = Metrics(SPEAKER, process=False)
+        self.presence(Told()).show(metrics)
+        assert metrics.labels(MEMBERS) == [], "without gossip there is nothing to show"
+        presence = self.presence(Told(), ml_bind_address="127.0.0.9", ml_labels="app=metallb")
+        assert presence._gossip is not None
+        presence._gossip.dropped["crypto"] = 3
+        for _ in range(2):
+            presence.show(metrics)
+        assert {state for (state,) in metrics.labels(MEMBERS)} == {"live", "silent", "missing"}
+        assert metrics.value(MEMBERS_DROPPED, "crypto") == 3
 
     @pytest.mark.parametrize(
         "error", [None, ApiError("GET", "away"), TimeoutError], ids=["told", "refused", "no answer"]
