@@ -113,6 +113,8 @@ class Announcer:
             return wanted
         names, free = wanted.interfaces or self.interface_names, self._unproven
         addresses = tuple(each for each in wanted.addresses if each not in free or not names.isdisjoint(free[each]))
+        if addresses == wanted.addresses:
+            return wanted
         return Announce(addresses, wanted.interfaces) if addresses else None
 
     @property

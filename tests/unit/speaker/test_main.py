@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from metallb.api.core import Condition, EndpointSlice, Node, NodeStatus, ObjectMeta, Pod, PodSpec, PodStatus
+from metallb.advertisement.conflicts import CONDITION
+from metallb.api.core import (
+    Condition,
+    EndpointSlice,
+    Node,
+    NodeStatus,
+    ObjectMeta,
+    Pod,
+    PodSpec,
+    PodStatus,
+    Service,
+    ServiceStatus,
+)
 from metallb.api.net import NodeName
 from metallb.kube.objects import Key
 from metallb.kube.store import Change
-from metallb.speaker.caches import _services_of, came_or_left, fell_silent, keys_of, node_matters
+from metallb.speaker.caches import _services_of, came_or_left, conflict_said, fell_silent, keys_of, node_matters
 
 KEY = Key("", "x")
 
@@ -37,6 +49,28 @@ def pod(*, ready: bool = True, deleted: str | None = None, version: str = "1") -
 )
 def test_nodes(before: Node | None, after: Node | None, matters: bool) -> None:  # noqa: FBT001  # a column
     assert node_matters(Change(KEY, before, after)) is matters
+
+
+def service(*conditions: str, version: str = "1") -> Service:
+    said = tuple(Condition(each, "True") for each in conditions)
+    return Service(ObjectMeta(name="web", resource_version=version), status=ServiceStatus(conditions=said))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        pytest.param(None, service(), False, id="a new one"),
+        pytest.param(None, service(CONDITION), True, id="there at the start, with the condition"),
+        pytest.param(service(), service("example.org/Other"), False, id="another condition"),
+        pytest.param(service(), service(CONDITION), True, id="it comes"),
+        pytest.param(service(CONDITION), service(CONDITION, version="2"), False, id="it stays"),
+        pytest.param(service(CONDITION), service(), True, id="it goes"),
+        pytest.param(service(CONDITION), None, True, id="it goes with the Service"),
+        pytest.param(service(), None, False, id="the Service goes"),
+    ],
+)
+def test_services_that_say_there_is_a_conflict(before: Service | None, after: Service | None, told: bool) -> None:  # noqa: FBT001  # a column
+    assert conflict_said(Change(KEY, before, after)) is told
 
 
 GONE = "2026-01-01T00:00:00Z"
