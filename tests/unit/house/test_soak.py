@@ -59,8 +59,9 @@ class TestFailover:
 
 
 def test_members_tell_the_same_story_each_time_and_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(members, "KILLED", 1)
-    monkeypatch.setattr(members, "STILL", 1)
+    for name in ("KILLED", "STILL", "APART"):
+        monkeypatch.setattr(members, name, 1)
+    monkeypatch.setattr(members, "STILL_S", 2.0)
     story = members.tell(3, size=8)
     assert story.problems == []
     assert story == members.tell(3, size=8)
@@ -68,7 +69,7 @@ def test_members_tell_the_same_story_each_time_and_no_problem(monkeypatch: pytes
 
 def test_a_healthy_member_that_is_taken_for_dead_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(members, "LOSS", 0.7)
-    assert any("healthy members were taken for dead" in each for each in members.tell(3, size=12).problems)
+    assert any("healthy members were taken for dead" in each for each in members.tell(3, size=16).problems)
 
 
 def test_fuzzing_finds_what_raises_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
