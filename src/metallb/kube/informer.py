@@ -346,23 +346,24 @@ class Informer(Generic[K]):
         """
         items: dict[Key, K] = {}
         unreadable: dict[Key, Unreadable] = {}
-        while True:
-            async with asyncio.timeout(INITIAL_IDLE_S):
-                event = await anext(events, None)
-            match event:
-                case Changed(item):
-                    items[key_of(item)] = item
-                case Deleted(key):
-                    items.pop(key, None)
-                case Unreadable(key):
-                    unreadable[key] = event
-                case Bookmark(version, initial_end=True):
-                    self._replace(items.values(), unreadable.values(), version)
-                    return
-                case Bookmark():
-                    pass
-                case None:
-                    raise MalformedError(f"WATCH {self.resource}", "the streaming list ended before it was complete")
+        loop = asyncio.get_running_loop()
+        renewed = loop.time()
+        async with asyncio.timeout(INITIAL_IDLE_S) as limit:
+            async for event in events:
+                if (now := loop.time()) - renewed >= 1:  # not a timer for each of thousands of objects
+                    renewed = now
+                    limit.reschedule(now + INITIAL_IDLE_S)
+                match event:
+                    case Changed(item):
+                        items[key_of(item)] = item
+                    case Deleted(key):
+                        items.pop(key, None)
+                    case Unreadable(key):
+                        unreadable[key] = event
+                    case Bookmark(version, initial_end=True):
+                        self._replace(items.values(), unreadable.values(), version)
+                        return
+        raise MalformedError(f"WATCH {self.resource}", "the streaming list ended before it was complete")
 
     def _replace(self, items: Iterable[K], unreadable: Iterable[Unreadable], version: str) -> None:
         self.unreadable = {bad.key: bad.error for bad in unreadable}

@@ -99,6 +99,8 @@ class WorkQueue(Generic[Q]):
         while self._line and len(self._under_way) < self._workers:
             key = self._line.popleft()
             del self._waiting[key]
+            if not self._waiting:
+                self._waiting = {}  # a dict that has held thousands stays large
             self._under_way.add(key)
             started.append(key)
         return started
