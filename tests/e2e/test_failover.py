@@ -381,6 +381,8 @@ async def test_an_api_server_that_is_away_changes_nothing_for_traffic(cluster: A
             cluster.lab.pause("apiserver")
             try:
                 await asyncio.sleep(5.0)  # nothing to wait for: that nothing changes is the point
+                asks = ["curl", "-s", "--max-time", "5", "http://127.0.0.1:17472/healthz"]
+                health = (await cluster.lab.run(f"node/{found.node}", asks, check=False)).stdout
             finally:
                 cluster.lab.resume("apiserver")
             await comes_to(cluster, found.addresses, found.node)
@@ -388,6 +390,7 @@ async def test_an_api_server_that_is_away_changes_nothing_for_traffic(cluster: A
         return missing(
             all_requests_are_served=seen.requests.failed == 0,
             nobody_else_answers=seen.record.by() == [found.mac],
+            the_speaker_calls_itself_healthy=health == "ok",
         )
 
     await is_told(cluster, story)
