@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from inspect import isawaitable
 from typing import Final
 
-from kubelab.apiserver import answers, bootstrap, builtin, crd_rules, plain, watch
+from kubelab.apiserver import answers, bootstrap, builtin, crd_rules, plain, pretty, watch
 from kubelab.apiserver.audit_log import Noter, Trace
 from kubelab.apiserver.authentication import authenticate, impersonate
 from kubelab.apiserver.authorization import authorize
@@ -131,6 +131,7 @@ class Server:
             failed = ApiError(500, "InternalError", "Internal error occurred: see the log of the API server")
             response = answers.failure(failed, request.header("accept"), warnings)
         self._react()
+        pretty.show(request, response)
         identifier = str(uuid.UUID(int=self.state.draw(1 << 128), version=4))
         response.headers.append(("Audit-Id", identifier))
         if self._audit_log is not None:

@@ -79,6 +79,30 @@ async def test_what_is_not_served_is_not_found(ask: Any, path: str) -> None:
     assert (await ask("GET", path)).status == 404
 
 
+SPACE = "/api/v1/namespaces/default"
+
+
+@pytest.mark.parametrize(
+    ("program", "path", "in_lines"),
+    [
+        ("curl/7", SPACE, True),
+        ("Wget/1", "/apis", True),
+        ("Mozilla/5.0 (X11)", f"{SPACE}/nope", True),
+        ("curl/7", f"{SPACE}?pretty=false", False),
+        ("curl/7", "/.well-known/openid-configuration", False),
+        ("curl/7", "/openapi/v3", False),
+        ("kubectl/1", SPACE, False),
+        ("kubectl/1", f"{SPACE}?pretty=true", True),
+        ("kubectl/1", f"{SPACE}?pretty=yes", False),
+        ("kubectl/1", "/version", True),
+    ],
+)
+async def test_who_reads_himself_gets_lines(ask: Any, program: str, path: str, in_lines: bool) -> None:  # noqa: FBT001  # a row of a table
+    answer = await ask("GET", path, user_agent=program)
+    text = answer.response.body
+    assert text.startswith(b'{\n  "' if in_lines else b'{"')
+
+
 async def test_a_bug_costs_one_request_only(ask: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError

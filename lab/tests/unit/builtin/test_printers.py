@@ -270,6 +270,18 @@ _LB = {
             {"value": 7, "preemptionPolicy": "PreemptLowerPriority"},
             ["x", 7, False, "60s", "PreemptLowerPriority"],
         ),
+        (
+            "nodes",
+            "",
+            {"status": {"nodeInfo": {"kernelVersion": "6.1", "architecture": "amd64"}}},
+            ["x", "Unknown", "<none>", "60s", "", "<none>", "<none>", "<unknown>", "6.1 (amd64)", "<unknown>"],
+        ),
+        (
+            "nodes",
+            "",
+            {"status": {"nodeInfo": {"kernelVersion": "6.1", "architecture": ""}}},
+            ["x", "Unknown", "<none>", "60s", "", "<none>", "<none>", "<unknown>", "6.1", "<unknown>"],
+        ),
         ("runtimeclasses", "node.k8s.io", {"handler": "runc"}, ["x", "runc", "60s"]),
         ("networkpolicies", "networking.k8s.io", {"spec": {"podSelector": {}}}, ["x", "<none>", "60s"]),
         ("validatingwebhookconfigurations", "admissionregistration.k8s.io", {"webhooks": [{}]}, ["x", 1, "60s"]),

@@ -23,7 +23,7 @@ def node(obj: Object, now: str) -> list[Json]:
         _node_address(obj, "InternalIP"),
         _node_address(obj, "ExternalIP"),
         info.get("osImage") or "<unknown>",
-        info.get("kernelVersion") or "<unknown>",
+        _node_kernel(info),
         info.get("containerRuntimeVersion") or "<unknown>",
     ]
 
@@ -35,6 +35,11 @@ def _node_status(obj: Object) -> str:
     if entries(obj.get("spec")).get("unschedulable"):
         words.append("SchedulingDisabled")
     return ",".join(words)
+
+
+def _node_kernel(info: Object) -> str:
+    kernel, architecture = info.get("kernelVersion") or "<unknown>", info.get("architecture")
+    return f"{kernel} ({architecture})" if architecture else kernel
 
 
 def _node_roles(obj: Object) -> str:
