@@ -21,7 +21,7 @@ from typing import Final
 
 import metallb
 from metallb.kube import progress
-from metallb.speaker.orders import Alive, Heard, Inbox, Message, Order, clock, encode
+from metallb.speaker.orders import Alive, Heard, Inbox, Message, Order, Vouch, clock, encode
 from metallb.telemetry import logs
 
 RENEW_S: Final = 0.2
@@ -59,6 +59,7 @@ class Outpost:
         self._process: subprocess.Popen[bytes] | None = None
         self._inbox = Inbox()
         self._outgoing = bytearray()
+        self._gathers = False
         self._lent: socket.socket | None = None
         self._to_lend = False
         self._timer: asyncio.TimerHandle | None = None
@@ -81,11 +82,18 @@ class Outpost:
         self._renew()
 
     def send(self, order: Order) -> None:
-        """Tells the process; one that does not run yet is told all by `orders` once it does."""
+        """Tells the process; one that does not run yet is told all by `orders` once it does.
+
+        Signs of life for several hosts go out together: each time the process is woken costs both of us.
+        """
         if self._socket is None:
             return
         self._outgoing += encode(order)
-        self._write()
+        if not isinstance(order, Vouch):
+            self._write()
+        elif not self._gathers:
+            self._gathers = True
+            asyncio.get_running_loop().call_soon(self._write_gathered)
 
     def lend(self, sock: socket.socket | None) -> None:
         """The process may send with this socket, too; None: with none that it does not have yet."""
@@ -174,6 +182,11 @@ class Outpost:
         sent = socket.send_fds(sock, [self._outgoing], [self._lent.fileno()])
         self._to_lend = False
         return sent
+
+    def _write_gathered(self) -> None:
+        self._gathers = False
+        if self._outgoing:  # nothing else has taken it along
+            self._write()
 
     def _write(self) -> None:
         """Sends what the process takes now; the rest when it takes more."""

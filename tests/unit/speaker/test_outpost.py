@@ -18,7 +18,20 @@ import metallb
 from metallb.kube.progress import Progress
 from metallb.kube.serving import HealthServer
 from metallb.speaker import outpost as module
-from metallb.speaker.orders import Again, Alive, Failed, Heard, Hush, Message, Order, Place, Places, clock
+from metallb.speaker.orders import (
+    Again,
+    Alive,
+    Failed,
+    Heard,
+    Hush,
+    Message,
+    Order,
+    Place,
+    Places,
+    Vouch,
+    clock,
+    encode,
+)
 from metallb.speaker.outpost import Outpost
 
 HEAVY = ("asyncio", "msgspec", "aiohttp", "uvloop", "ssl", "logging", "subprocess", "ipaddress", "structlog")
@@ -70,6 +83,39 @@ async def test_a_process_runs_from_start_to_close() -> None:
     assert not is_there(pid)
     post.outpost.close()
     post.outpost.send(Again())
+
+
+async def test_signs_of_life_for_several_hosts_go_out_together_and_nothing_else_waits_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Post() as post:
+        await post.until(lambda: post.heard() >= 1)
+        assert post.outpost._timer is not None
+        post.outpost._timer.cancel()  # nothing else is said from here on
+        written: list[int] = []
+        write = post.outpost._write
+
+        def counted() -> None:
+            written.append(len(post.outpost._outgoing))
+            write()
+
+        monkeypatch.setattr(post.outpost, "_write", counted)
+        signs = [Vouch("127.0.0.1", port, b"sign") for port in (9, 10, 11)]
+        size = sum(len(encode(each)) for each in signs)
+        for each in signs:
+            post.outpost.send(each)
+        assert written == []
+        await asyncio.sleep(0)
+        assert written == [size]
+        for each in signs:
+            post.outpost.send(each)
+        post.outpost.send(Again())
+        assert written == [size, size + len(encode(Again()))]
+        await asyncio.sleep(0)
+        assert len(written) == 2, "nothing was left to write"
+        before = post.heard()
+        post.outpost.send(Alive(clock()))
+        await post.until(lambda: post.heard() > before)
 
 
 async def test_the_speaker_says_again_and_again_that_it_lives_after_a_look_at_the_clock() -> None:
