@@ -352,6 +352,7 @@ async def test_what_is_scraped_is_what_the_reference_says(prometheus: Prometheus
     pages = reference()
 
     async def are_there() -> bool:
+        await cluster.announcer(address)  # a client that knows its neighbour from before asks nobody
         return set(UPSTREAM) <= set(await prometheus.ask("label/__name__/values"))
 
     await cluster.until(are_there, f"all of {UPSTREAM}")
