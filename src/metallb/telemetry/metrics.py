@@ -7,17 +7,17 @@
     body = metrics.render()
 
 Names are the contract, also where they break Prometheus' naming rules: gauges that end in `_total`, counters that
-don't. That is why the values are kept here: prometheus_client renames such metrics. Its process metrics are used.
+don't. That is why the values are kept here: prometheus_client renames such metrics.
 Sources: spec/controller.md 13, spec/speaker.md 1.3; client-go and controller-runtime for their names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from metallb.telemetry.process import Figures, figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +174,24 @@ OPERATOR: Final = (REQUESTS, RECONCILES, QUEUE_DEPTH, LEADER)
 """What the operator shows."""
 
 
+_CPU: Final = Metric("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.")
+_VIRTUAL: Final = Metric("process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.")
+_RESIDENT: Final = Metric("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.")
+_START: Final = Metric("process_start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds.")
+_OPEN: Final = Metric("process_open_fds", "gauge", "Number of open file descriptors.")
+_MOST: Final = Metric("process_max_fds", "gauge", "Maximum number of open file descriptors.")
+
+
+def _of_process(told: Figures) -> Iterator[tuple[Metric, float]]:
+    """By the names that all of Prometheus' clients use."""
+    yield _CPU, told.cpu_s
+    yield _VIRTUAL, told.virtual_bytes
+    yield _RESIDENT, told.resident_bytes
+    yield _START, told.started_s
+    yield _OPEN, told.open_files
+    yield _MOST, told.most_files
+
+
 class Metrics:
     """The values of one process. For one thread: neither locks nor globals."""
 
@@ -182,9 +200,7 @@ class Metrics:
         self._values: dict[Metric, dict[tuple[str, ...], float]] = {
             metric: {} if metric.labels else {(): 0.0} for metric in declared
         }
-        self._process = CollectorRegistry(auto_describe=False)
-        if process:
-            ProcessCollector(registry=self._process)
+        self._process = process
 
     def add(self, metric: Metric, *labels: str, amount: float = 1) -> None:
         """Counts up; about a microsecond.
@@ -219,8 +235,15 @@ class Metrics:
 
     def render(self) -> bytes:
         """All samples in Prometheus' text format 0.0.4."""
-        lines = [line for metric, series in self._values.items() if series for line in _lines(metric, series)]
-        return "".join(lines).encode() + generate_latest(self._process)
+        text = bytearray()  # line by line: there may be thousands, and a list of them would stay in the heap
+        for metric, series in self._values.items():
+            for line in _lines(metric, series) if series else ():
+                text += line.encode()
+        told = figures() if self._process else None
+        for metric, value in () if told is None else _of_process(told):
+            for line in _lines(metric, {(): value}):
+                text += line.encode()
+        return bytes(text)
 
     def _series(self, metric: Metric, labels: tuple[str, ...]) -> dict[tuple[str, ...], float]:
         if len(labels) != len(metric.labels):
@@ -228,7 +251,7 @@ class Metrics:
         return self._values[metric]
 
 
-def _lines(metric: Metric, series: dict[tuple[str, ...], float]) -> Iterator[str]:
+def _lines(metric: Metric, series: Mapping[tuple[str, ...], float]) -> Iterator[str]:
     yield f"# HELP {metric.name} {metric.help}\n"
     yield f"# TYPE {metric.name} {metric.kind}\n"
     for labels, value in series.items():

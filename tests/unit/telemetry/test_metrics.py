@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
 from metallb.telemetry import metrics as m
 from metallb.telemetry.metrics import CONTROLLER, OPERATOR, SPEAKER, Metric, Metrics
+from metallb.telemetry.process import figures
 
 SPECIFIED = {  # spec/controller.md 13, spec/speaker.md 1.3
     "metallb_allocator_addresses_total": ("gauge", ("pool",)),
@@ -72,6 +77,30 @@ def test_a_scraper_reads_what_was_set(value: float, pool: str) -> None:
     (sample,) = families["metallb_allocator_addresses_total"].samples
     assert (sample.labels, sample.value) == ({"pool": pool}, value)
     assert "process_resident_memory_bytes" in families
+
+
+def test_a_process_tells_of_itself_what_prometheus_client_tells() -> None:
+    registry = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=registry)
+    theirs = {family.name: family for family in text_string_to_metric_families(generate_latest(registry).decode())}
+    text = Metrics(OPERATOR).render().decode()
+    ours = {family.name: family for family in text_string_to_metric_families(text) if family.name in theirs}
+    assert {name: (each.type, each.documentation) for name, each in ours.items()} == {
+        name: (each.type, each.documentation) for name, each in theirs.items()
+    }
+
+    def value(families: dict[str, Family], name: str) -> float:
+        return float(families[name].samples[0].value)
+
+    for name in ("process_start_time_seconds", "process_max_fds", "process_open_fds"):
+        assert value(ours, name) == value(theirs, name)
+    assert value(ours, "process_cpu_seconds") >= value(theirs, "process_cpu_seconds") > 0
+    for name in ("process_resident_memory_bytes", "process_virtual_memory_bytes"):
+        assert value(ours, name) == pytest.approx(value(theirs, name), rel=0.2)
+
+
+def test_where_the_system_does_not_tell_there_are_no_figures(tmp_path: Path) -> None:
+    assert figures(tmp_path) is None
 
 
 def test_the_labels_of_a_metric_are_those_that_were_set() -> None:
