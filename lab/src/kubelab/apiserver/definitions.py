@@ -84,6 +84,7 @@ class Definitions:
         registry.remove(spec["group"], spec["names"]["plural"])
         for info in crd.infos(definition):
             registry.add(info)
+        self._state.storage.begin(GroupResource(spec["group"], spec["names"]["plural"]))
         self._served[name] = spec
 
     def _withdraw(self, name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import bisect
 import json
+import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -33,6 +34,7 @@ _CONTINUE_EXPIRED: Final = (
     "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
     "deleted between the time the first chunk was returned and now may show up in the list."
 )
+_NO_TOKEN: Final = "invalid continue token: continue key is not valid"  # noqa: S105  # words
 _TOKEN_VERSION: Final = "meta.k8s.io/v1"  # noqa: S105  # a version
 
 
@@ -176,15 +178,28 @@ def _continued(call: Call, query: Query) -> tuple[int, str]:
     try:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         read = json.loads(raw.decode("latin-1"))
-        start = str(read["start"]).removesuffix("\x00").lstrip("/")
-        revision = int(read["rv"])
+        version, revision, start = str(read.get("v", "")), int(read.get("rv", 0)), str(read.get("start", ""))
     except json.JSONDecodeError as error:
         character = raw[error.pos : error.pos + 1].decode("latin-1") or "EOF"
         what = f"invalid character {_go_rune(character)} looking for beginning of value"
-        raise bad_request(f"invalid continue token: continue key is not valid: {what}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise bad_request("invalid continue token: continue key is not valid") from error
+        raise bad_request(f"{_NO_TOKEN}: {what}") from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise bad_request(_NO_TOKEN) from error
+    if why := _wrong_token(version, revision, start):
+        raise bad_request(f"{_NO_TOKEN}: {why}")
+    start = start.removesuffix("\x00").lstrip("/")
     return (call.state.storage.revision if revision < 0 else revision), start + "\x00"
+
+
+def _wrong_token(version: str, revision: int, start: str) -> str:
+    if version != _TOKEN_VERSION:
+        return f"server does not recognize this encoded version {version}"
+    if not revision:
+        return f"incorrect encoded start resourceVersion (version {version})"
+    if not start:
+        return f"encoded start key empty (version {version})"
+    key = "/" + start.removeprefix("/")
+    return "" if posixpath.normpath(key) == key else start
 
 
 def _go_rune(character: str) -> str:

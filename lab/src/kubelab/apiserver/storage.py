@@ -215,6 +215,12 @@ class Storage:
         for table in self._tables.values():
             table.expired = self.revision
 
+    def begin(self, resource: GroupResource) -> None:
+        """A new kind is served from now on: who watches it from before gets 410."""
+        table = self.table(resource)
+        if not table.appended:
+            table.expired = self.revision
+
     def tables(self) -> Iterator[tuple[GroupResource, Table]]:
         """All tables that were ever used."""
         yield from self._tables.items()

@@ -40,13 +40,15 @@ class Options:
     bookmarks: bool
     announce_end: bool
     timeout_s: float
+    lost: ApiError | None = None
+    """The version is from before what is kept: nothing else is told."""
 
 
 def respond(call: Call) -> Response:
     """The answer to a watch request: a stream of events, one JSON object a line.
 
     Raises:
-        ApiError: 400, 410 or 422, it asks for what can't be had.
+        ApiError: 400 or 422, it asks for what can't be had.
     """
     options = _options(call)
     view = tables.view(call.resource, call.request, call.form, call.state.now())
@@ -69,9 +71,14 @@ def _options(call: Call) -> Options:
     streaming = query.flag("sendInitialEvents")
     if streaming or (revision == 0 and "sendInitialEvents" not in query):
         initial = _current(call, table, selection)
-    position = table.appended if revision == 0 or streaming else table.position_after(revision)
+    position, lost = table.appended, None
+    if revision and not streaming:
+        try:
+            position = table.position_after(revision)
+        except ApiError as error:
+            lost = error
     bookmarks = query.flag("allowWatchBookmarks")
-    return Options(selection, position, initial, bookmarks, streaming and bookmarks, _timeout(call, query))
+    return Options(selection, position, initial, bookmarks, streaming and bookmarks, _timeout(call, query), lost)
 
 
 def _check(query: Query) -> None:
@@ -129,7 +136,7 @@ class _Stream:
         closings = self.call.state.faults.closings
         await self._may_speak(closings)
         try:
-            initial = await converting.shown(self.call, self.options.initial)
+            initial = await self._begun()
         except ApiError as error:
             yield self._line("ERROR", msgspec.json.encode(error.status()))
             return
@@ -159,6 +166,16 @@ class _Stream:
                     return
                 yield self._bookmark()
                 bookmark = self._next_bookmark(loop.time(), deadline)
+
+    async def _begun(self) -> list[Stored]:
+        """What goes before all events, in the version of the request.
+
+        Raises:
+            ApiError: 410, what was between is not kept; 500, the webhook that converts does not.
+        """
+        if self.options.lost is not None:
+            raise self.options.lost
+        return list(await converting.shown(self.call, self.options.initial))
 
     async def _may_speak(self, closings: int) -> bool:
         """Wait until no fault keeps the watch quiet; whether none has ended it meanwhile."""

@@ -23,7 +23,8 @@ class Step:
     """A request: HTTP's methods, PATCH by its kind, WATCH for the events until the time is up.
 
     `path` is `/...`, or `[GROUP/VERSION/]RESOURCE[/NAME...]` in the case's own namespace. UNTIL asks until the answer
-    has `body` in it, and is not compared.
+    has `body` in it, and is not compared. `$NS` is the namespace, `$SERVER` the server's address and port within its
+    cluster, `${2.FIELD...}` a part of the second answer.
     """
 
     method: str

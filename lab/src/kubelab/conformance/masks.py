@@ -26,6 +26,7 @@ _TEXTS: Final = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<time>"),
     (r"(resourceVersion\\*\"?: ?\\*\"?)\d+", r"\1<chosen>"),
     (r"(resource version: |current: |in record \()\d+", r"\1<chosen>"),
+    (r"(too old resource version: <chosen> \()\d+", r"\1<chosen>"),
     (r"https://kubernetes\.default\.svc(\.cluster\.local)?", "<issuer>"),
     (r"kube-api-access-[a-z0-9]{5}", "kube-api-access-<chosen>"),
 )
@@ -34,10 +35,11 @@ _AGE: Final = re.compile(r"(\d+[smhdy])+|<unknown>")
 
 
 class Masks:
-    """Those of one case: also its namespace, and addresses of its services."""
+    """Those of one case: also its namespace, the server's own address, and addresses of its services."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, server: str = "") -> None:
         self._namespace = namespace
+        self._server = server
         self._addresses: dict[str, str] = {}
 
     def applied(self, value: Json) -> Json:
@@ -80,6 +82,8 @@ class Masks:
         if field == "cells" and _AGE.fullmatch(text):
             return "<age>"
         text = text.replace(self._namespace, "<namespace>")
+        if self._server:
+            text = text.replace(self._server, "<server>")
         for address, name in self._addresses.items():
             text = text.replace(address, name)
         for pattern, mask in _TEXTS:

@@ -26,6 +26,9 @@ _PATCHES: Final = {
     "APPLY": "application/apply-patch+yaml",
 }
 _REFERENCE: Final = re.compile(r"\$\{(\d+)\.([^}]+)\}")
+_ENDPOINTS: Final = (
+    "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector=kubernetes.io/service-name=kubernetes"
+)
 _PATIENCE_S: Final = 20.0
 _LOOK_AGAIN_S: Final = 0.1
 _TIMEOUT_S: Final = 30.0
@@ -39,12 +42,17 @@ class RunError(Exception):
 
 
 class Runner:
-    """A connection to the cluster under test, as an async context; `draw(n)` gives a random number below n."""
+    """A connection to the cluster under test, as an async context; `draw(n)` gives a random number below n.
 
-    def __init__(self, connection: Connection, draw: Callable[[int], int]) -> None:
+    `patience_s`: how long it is waited for what a case waits for.
+    """
+
+    def __init__(self, connection: Connection, draw: Callable[[int], int], patience_s: float = _PATIENCE_S) -> None:
+        self.patience_s = patience_s
         self._connection = connection
         self._draw = draw
         self._session: aiohttp.ClientSession | None = None
+        self._address: str | None = None
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(ssl=kubeconfig.tls(self._connection) or True)
@@ -76,7 +84,7 @@ class Runner:
 
     @contextlib.asynccontextmanager
     async def _place(self, namespace: str) -> AsyncIterator[_Run]:
-        run = _Run(self, namespace)
+        run = _Run(self, namespace, await self._server())
         made = await self.ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
         if made.status != _CREATED:
             raise RunError(f"namespace {namespace} can't be made: {json.dumps(made.body)}")
@@ -88,6 +96,16 @@ class Runner:
             for path in reversed(run.made):
                 await self.ask("DELETE", path)
             await self.ask("DELETE", f"/api/v1/namespaces/{namespace}")
+
+    async def _server(self) -> str:
+        """Address and port at which the API server is for its cluster, as it says itself."""
+        if self._address is None:
+            found: Any = (await self.ask("GET", _ENDPOINTS)).body
+            slices = [each for each in found.get("items") or () if each["addressType"] == "IPv4"]
+            self._address = (
+                f"{slices[0]['endpoints'][0]['addresses'][0]}:{slices[0]['ports'][0]['port']}" if slices else ""
+            )
+        return self._address
 
     async def ask(self, method: str, path: str, body: Json = None, headers: dict[str, str] | None = None) -> Answer:
         """Send a request; the answer as it is.
@@ -110,10 +128,11 @@ class Runner:
 class _Run:
     """A case on its way."""
 
-    def __init__(self, runner: Runner, namespace: str) -> None:
+    def __init__(self, runner: Runner, namespace: str, server: str) -> None:
         self._runner = runner
         self._namespace = namespace
-        self._masks = Masks(namespace)
+        self._server = server
+        self._masks = Masks(namespace, server)
         self._answers: list[Answer] = []
         self.made: list[str] = []
         """Paths of what was made outside the namespace."""
@@ -138,7 +157,7 @@ class _Run:
 
     async def _until(self, path: str, wanted: Json) -> None:
         loop = asyncio.get_running_loop()
-        end = loop.time() + _PATIENCE_S
+        end = loop.time() + self._runner.patience_s
         while True:
             answer = await self._runner.ask("GET", path)
             found = {"status": answer.status, "body": answer.body}
@@ -166,7 +185,7 @@ class _Run:
         return f"{root}/namespaces/{self._namespace}/{rest}{question}{query}"
 
     def _filled(self, text: str) -> str:
-        return _REFERENCE.sub(self._referenced, text.replace("$NS", self._namespace))
+        return _REFERENCE.sub(self._referenced, text.replace("$NS", self._namespace).replace("$SERVER", self._server))
 
     def _referenced(self, match: re.Match[str]) -> str:
         value: Any = self._answers[int(match[1]) - 1].body
@@ -264,13 +283,15 @@ async def _judge(runner: Runner, case: Case, recorded: Recorded) -> Verdict:
     return Verdict(case, tuple(lines), tuple(found))
 
 
-async def judged(runner: Runner, cases: list[Case], recorded: Recorded, at_once: int = 4) -> list[Verdict]:
-    """Run cases, some at once, and compare what they show with what was recorded."""
+async def judged(
+    runner: Runner, cases: list[Case], recorded: Recorded, at_once: int = 4, tries: int = _TRIES
+) -> list[Verdict]:
+    """Run cases, some at once, each up to some times, and compare what they show with what was recorded."""
     places = asyncio.Semaphore(at_once)
 
     async def judge(case: Case) -> Verdict:
         async with places:
-            for _ in range(_TRIES):
+            for _ in range(tries):
                 verdict = await _judge(runner, case, recorded)
                 if verdict.conforms:
                     break

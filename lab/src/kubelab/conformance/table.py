@@ -21,6 +21,10 @@ real one of another version it shows what has changed. `--case WORDS` chooses so
 Of the embedded engine {same} are as recorded; {other} differ, and the table says in what. What is no behaviour of a
 single request (controllers, kubectl's own output) is held against recordings in other tests; what the engine does not
 do at all is listed in [lab.md](lab.md#what-differs-from-a-real-api-server).
+
+What no request brings about is no case, either: pages and old lists expire (410) when the store is compacted, which a
+real server does minutes later and of its own accord; and webhooks that answer late, wrongly, hang up or have a
+certificate for another name would need a server that every cluster reaches. The engine's tests have both.
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -95,9 +96,11 @@ async def test_a_watch_from_before_the_kill_is_told_to_list_again(start: Callabl
     await ask("DELETE", f"{MAPS}/a")
     start()  # the file is written anew: nothing in it tells of config maps any more
     ask = start()
-    assert (await ask("GET", f"{MAPS}?watch=1&resourceVersion={version}&timeoutSeconds=1")).status == 410
+    stream = (await ask("GET", f"{MAPS}?watch=1&resourceVersion={version}&timeoutSeconds=1")).response.body
+    assert [json.loads(each)["object"]["code"] async for each in stream] == [410]
     now = (await ask("GET", MAPS)).body["metadata"]["resourceVersion"]
-    assert (await ask("GET", f"{MAPS}?watch=1&resourceVersion={now}&timeoutSeconds=1")).status == 200
+    stream = (await ask("GET", f"{MAPS}?watch=1&resourceVersion={now}&timeoutSeconds=1")).response.body
+    assert [each async for each in stream] == []
 
 
 async def test_a_line_that_the_writer_was_killed_in_was_never_told(start: Callable[[], Any], tmp_path: Path) -> None:

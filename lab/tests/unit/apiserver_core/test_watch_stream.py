@@ -50,12 +50,15 @@ async def test_a_reader_that_falls_behind_is_told_to_list_again(ask: Any) -> Non
         await anext(stream)
 
 
-async def test_a_watch_from_a_version_no_longer_kept_is_refused(ask: Any) -> None:
+async def test_a_watch_from_a_version_no_longer_kept_is_told_so_and_ends(ask: Any) -> None:
     since = await version(ask)
     for number in range(60):
         await make(ask, f"n{number}")
-    answer = await ask("GET", f"{MAPS}?watch=1&resourceVersion={since}")
-    assert (answer.status, answer.body["reason"]) == (410, "Expired")
+    stream = await begin(ask, f"resourceVersion={since}")
+    told = json.loads(await anext(stream))
+    assert (told["type"], told["object"]["code"], told["object"]["reason"]) == ("ERROR", 410, "Expired")
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
 
 
 async def test_a_streaming_list_says_when_it_is_complete(ask: Any) -> None:

@@ -194,7 +194,8 @@ async def _ask(call: Call, question: Question) -> Answer:
         target = targets.target(hook.client, hook.timeout_s, call.state.storage)
         answer = await call.state.webhooks.post(target, body, hook.timeout_s)
     except CallError as error:
-        raise CallError(f"failed to call webhook: {error}") from error
+        what = "could not get REST client" if error.is_bundle else "failed to call webhook"
+        raise CallError(f"{what}: {error}") from error
     return reviews.read(hook, answer, uid, version)
 
 

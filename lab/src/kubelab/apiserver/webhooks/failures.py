@@ -14,9 +14,10 @@ from kubelab.apiserver.builtin.fields import entries
 
 @dataclass(frozen=True, slots=True)
 class CallError(Exception):
-    """No answer was had. `reason` is the sentence that says why."""
+    """No answer was had. `reason` is the sentence that says why; `is_bundle`: it was not even asked, for its bundle."""
 
     reason: str
+    is_bundle: bool = False
 
     def __str__(self) -> str:
         """The sentence."""

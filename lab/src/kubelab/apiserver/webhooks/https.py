@@ -130,8 +130,8 @@ def _trusting(ca: str) -> ssl.SSLContext:
         if _PEM in text:
             return _as_go(ssl.create_default_context(cadata=text))
     except (ssl.SSLError, ValueError) as error:
-        raise CallError(_NO_ROOTS) from error
-    raise CallError(_NO_ROOTS)
+        raise CallError(_NO_ROOTS, is_bundle=True) from error
+    raise CallError(_NO_ROOTS, is_bundle=True)
 
 
 def _as_go(context: ssl.SSLContext) -> ssl.SSLContext:
