@@ -7,7 +7,7 @@
 | more than 10 different messages of one object, type and reason within 10 minutes | one combined event |
 | more than 25 events of one object at once, or more than one in 5 minutes after that | dropped |
 
-Source: client-go's event correlator (its figures).
+Source: client-go's event correlator (its figures, but for how many are remembered).
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ WINDOW_S: Final = 600.0
 SIMILAR_LIMIT: Final = 10
 BURST: Final = 25.0
 REFILL_S: Final = 300.0
-REMEMBERED: Final = 4096
-"""How many events and objects are remembered; the oldest are forgotten first."""
+REMEMBERED: Final = 1024
+"""How many events and objects are remembered; the oldest are forgotten first.
+
+client-go: 4096, which are 5 MiB on each node once thousands of Services were announced. One that is forgotten is a new
+event when it happens again.
+"""
 
 Severity: TypeAlias = Literal["Normal", "Warning"]
 
