@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -64,6 +66,21 @@ async def test_status_as_json(lab: Command, stub_lab: Lab) -> None:
     process = next(each for each in document["processes"] if each["name"] == "apiserver")
     assert process["state"] == "ready"
     assert "apiserver.json" in Path(f"/proc/{process['pid']}/cmdline").read_text(encoding="utf-8")  # noqa: ASYNC240  # a test has time
+
+
+async def test_status_is_shown_again_and_again_until_it_is_interrupted(stub_lab: Lab) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from kubelab.cli import lab; lab(prog_name='lab')"),
+        *("status", "--watch", "--interval", "0.1", "--output", "json", "--name", stub_lab.name),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        pictures = [json.loads(await process.stdout.readline()) for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        await process.stdout.read()
+        assert await process.wait() == 0
+    assert [(each["name"], each["cluster"]["faults"]) for each in pictures] == [(stub_lab.name, [])] * 2
 
 
 async def test_run_passes_input_output_and_exit_code_through(lab: Command) -> None:
