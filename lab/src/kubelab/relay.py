@@ -80,7 +80,7 @@ async def pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> No
             target.write(data)
             await target.drain()
         target.write_eof()
-    except OSError:
+    except (OSError, RuntimeError):  # the latter is uvloop's word for a connection that is closed already
         target.transport.abort()
 
 
