@@ -36,6 +36,7 @@ from metallb.kube.informer import Informer
 from metallb.kube.objects import Key
 from metallb.kube.reconciler import Again, Done, Outcome, Reconciler
 from metallb.kube.resources import SERVICE_L2_STATUSES
+from metallb.speaker.lean import LeanL2Status
 from metallb.speaker.showing import Shown
 from metallb.telemetry import logs
 
@@ -55,7 +56,7 @@ REFUSED_S: Final = 30.0
 _BACKOFF: Final = Backoff(first_s=0.1, limit_s=15.0)
 _WORKERS: Final = 2
 _BY_SERVICE: Final = "service"
-_DECODER: Final = Decoder(ServiceL2Status)
+_DECODER: Final = Decoder(LeanL2Status)
 _log = logs.logger(op="layer2 status")
 
 

@@ -1,4 +1,4 @@
-"""Services and EndpointSlices with what an announcement needs of them, and no more: there are thousands on each node.
+"""Services, EndpointSlices and statuses with what a speaker needs of them, and no more: thousands are on each node.
 
 They are the types of `api.core`; a field that is not needed has a name here that no object has, so it stays at its
 default: 6 MiB less at 5,000 Services. What most of them have alike they share from the moment they are read (specs,
@@ -26,6 +26,7 @@ from metallb.api.core import (
     ServiceSpec,
 )
 from metallb.api.net import ServiceKey
+from metallb.api.v1beta1_states import Interface, ServiceL2Status
 
 SHARED: Final = 1024
 """How many different values of one kind are remembered, to be shared; what is forgotten is only not shared."""
@@ -121,3 +122,49 @@ class LeanSlice(EndpointSlice, frozen=True):
         """As of any EndpointSlice."""
         name = self.metadata.owner.service_name
         return None if name is None else ServiceKey(self.metadata.namespace, name)
+
+
+class LeanOwner(OwnerReference, frozen=True):
+    """The uid alone."""
+
+    api_version: str = field(default="", name="-apiVersion")
+    kind: str = field(default="", name="-kind")
+    name: str = field(default="", name="-name")
+    controller: bool | None = field(default=None, name="-controller")
+    block_owner_deletion: bool | None = field(default=None, name="-blockOwnerDeletion")
+
+
+@lru_cache(SHARED)
+def _owners(found: tuple[LeanOwner, ...]) -> tuple[LeanOwner, ...]:
+    return found
+
+
+@lru_cache(SHARED)
+def _interfaces(found: tuple[Interface, ...]) -> tuple[Interface, ...]:
+    return found
+
+
+class LeanStatusMeta(ObjectMeta, frozen=True):
+    """Which it is, and whose."""
+
+    generation: int = field(default=0, name="-generation")
+    annotations: dict[str, str] = field(default=_NOTHING, name="-annotations")
+    owner_references: tuple[LeanOwner, ...] = ()
+    creation_timestamp: str | None = field(default=None, name="-creationTimestamp")
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "namespace", sys.intern(self.namespace))
+        force_setattr(self, "owner_references", _owners(self.owner_references))
+
+
+class LeanL2Status(ServiceL2Status, frozen=True):
+    """With its whole status."""
+
+    metadata: LeanStatusMeta = LeanStatusMeta()
+    spec: dict[str, Any] = field(default=_NOTHING, name="-spec")
+
+    def __post_init__(self) -> None:
+        status = self.status
+        force_setattr(status, "node", sys.intern(status.node))
+        force_setattr(status, "service_namespace", sys.intern(status.service_namespace))
+        force_setattr(status, "interfaces", _interfaces(status.interfaces))

@@ -8,7 +8,8 @@ import msgspec
 
 from metallb.api.core import Endpoint, EndpointConditions, EndpointSlice, Service
 from metallb.api.net import NodeName, ServiceKey
-from metallb.speaker.lean import LeanService, LeanSlice
+from metallb.api.v1beta1_states import ServiceL2Status
+from metallb.speaker.lean import LeanL2Status, LeanService, LeanSlice
 
 SERVICE = {
     "metadata": {
@@ -105,3 +106,26 @@ def test_what_differs_is_not_shared() -> None:
     slices = [msgspec.convert({"metadata": {"name": "a"}, "endpoints": [each]}, LeanSlice) for each in endpoints]
     assert [each.endpoints[0].conditions.ready for each in slices if each.endpoints] == [True, False, None]
     assert msgspec.convert({"metadata": {"name": "a"}, "endpoints": None}, LeanSlice).endpoints is None
+
+
+def test_statuses_keep_what_is_compared_and_share_the_rest() -> None:
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "speaker-a", "uid": "u1"}
+    labels = {"metallb.io/node": "node-a", "metallb.io/service-name": "web"}
+    status = {"node": "node-a", "serviceName": "web", "serviceNamespace": "default", "interfaces": [{"name": "eth0"}]}
+    metadata: dict[str, Any] = {
+        "name": "l2-1",
+        "namespace": "metallb-system",
+        "uid": "u2",
+        "resourceVersion": "3",
+        "labels": labels,
+    }
+    metadata |= {"ownerReferences": [owner], "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
+    text = msgspec.json.encode({"metadata": metadata, "status": status, "spec": {}})
+    first, second, whole = decoded(text, LeanL2Status), decoded(text, LeanL2Status), decoded(text, ServiceL2Status)
+    for field in ("name", "namespace", "uid", "resource_version", "labels"):
+        assert getattr(first.metadata, field) == getattr(whole.metadata, field)
+    assert first.status == whole.status
+    assert [each.uid for each in first.metadata.owner_references] == ["u1"]
+    assert first.metadata.owner_references is second.metadata.owner_references
+    assert first.status.interfaces is second.status.interfaces
+    assert first.status.node is second.status.node
