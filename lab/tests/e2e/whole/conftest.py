@@ -17,6 +17,13 @@ Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 IMAGE = "example.org/web:1"
 PORT = 8080
 
+IMAGES = {
+    IMAGE: {
+        "": ["{python}", "-m", "http.server", "--bind", "::", str(PORT)],
+        "busy": ["{python}", "-S", "-c", "while True: pass"],
+    }
+}
+
 PAGES = f"""
 apiVersion: apps/v1
 kind: Deployment
@@ -47,9 +54,13 @@ spec:
 @pytest.fixture(scope="session")
 def web_cluster() -> Cluster:
     """The default cluster, and an image that serves its working folder on both families."""
-    serve = ["{python}", "-m", "http.server", "--bind", "::", str(PORT)]
-    spin = ["{python}", "-S", "-c", "while True: pass"]
-    return parse({"images": {IMAGE: {"": serve, "busy": spin}}}, "test")
+    return parse({"images": IMAGES}, "test")
+
+
+@pytest.fixture(scope="session")
+def ipv6_cluster() -> Cluster:
+    """The same without IPv4."""
+    return parse({"images": IMAGES, "networks": [{"name": "lan", "ipv6": "2001:db8:100::/64"}]}, "test")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 
 from kubelab import overview, traces
 from kubelab.apiserver.injected import Injected
-from kubelab.cluster import Cluster
+from kubelab.cluster import Cluster, parse
 from kubelab.faults import FaultError
 from kubelab.kubelet import cpulimits
 from kubelab.lab import CommandError, Lab
@@ -165,12 +165,16 @@ async def test_a_slowed_api_server_answers_late(web: Lab) -> None:
     assert not [each for each in web.faults() if each.kind == "pause"]
 
 
-async def test_the_lab_is_gone_after_its_pods_lives_and_a_nodes_death(
-    fresh_lab: FreshLab, web_cluster: Cluster, pages: str
+async def test_a_lab_without_ipv4_does_its_work_and_is_gone_after_its_pods_lives_and_a_nodes_death(
+    fresh_lab: FreshLab, ipv6_cluster: Cluster, pages: str
 ) -> None:
-    lab = await fresh_lab(web_cluster)
+    lab = await fresh_lab(ipv6_cluster)
     await lab.kubectl("apply", "-f", "-", stdin=pages)
     await lab.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    assert "Directory listing" in await page(lab, f"http://[2001:db8:100::10]:{PORT}/")
+    found = json.loads((await lab.kubectl("get", "service,pods", "-l", "!provider", "-o", "json")).stdout)["items"]
+    given = [*found[0]["spec"]["clusterIPs"], *(ip["ip"] for each in found[1:] for ip in each["status"]["podIPs"])]
+    assert all(address.startswith("2001:db8:") for address in given)
     remains = traces.of(lab, traces.host_links())
     node = (await pods(lab))[0]["node"]
     killed = lab.kill(f"node/{node}")
@@ -182,7 +186,7 @@ async def test_the_lab_is_gone_after_its_pods_lives_and_a_nodes_death(
 
 @pytest.mark.parametrize("name", ["apiserver", "controllers", "agent/worker-2"])
 async def test_down_leaves_nothing_whichever_process_was_killed(fresh_lab: FreshLab, name: str) -> None:
-    lab = await fresh_lab()
+    lab = await fresh_lab(parse({"networks": [{"name": "lan", "ipv4": "198.51.100.0/24"}]}, "test"))
     remains = traces.of(lab, traces.host_links())
     lab.kill(name)
     async with asyncio.timeout(60):
