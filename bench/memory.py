@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from installation import NAMESPACE, POOLS, assigned, create_all, create_services, installed, memory_mib, pool, report
+from speaker_alone import footprint_mib
 
 from kubelab.apiclient import ApiClient, Resource
 from kubelab.lab import Lab
@@ -45,24 +46,16 @@ async def create(client: ApiClient, numbers: range) -> None:
     await create_all(client, SLICES, map(endpoint_slice, numbers))
 
 
-def pages_mib(pid: int) -> tuple[float, float]:
-    """Resident memory of a process, and the same with shared pages shared out."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    found = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
-    return found["Rss"], found["Pss"]
-
-
 def both_mib(lab: Lab) -> dict[str, float]:
     """Of the speaker whose two processes take most."""
     parents = {process.pid: int(_stat(process.pid)[1]) for process in lab.processes}
-    sums = []
+    found = []
     for process in lab.processes:
         line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         if b"metallb.speaker.answering" in line:
-            own, speaker = pages_mib(process.pid), pages_mib(parents[process.pid])
-            sums.append((own[0] + speaker[0], own[1] + speaker[1]))
-    resident, proportional = max(sums)
-    return {"speaker_and_responder": round(resident, 1), "proportional": round(proportional, 1)}
+            found.append(footprint_mib([parents[process.pid], process.pid]))
+    figures = max(found, key=lambda each: each["sum"])
+    return {f"both_{name}": figures[name] for name in ("sum", "charged", "proportional")}
 
 
 def _stat(pid: int) -> list[str]:

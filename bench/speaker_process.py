@@ -44,7 +44,8 @@ LABELS = {"app": "metallb", "component": "speaker"}
 GOSSIP_PORT = 7946
 METRICS_PORT = 9120
 PATIENCE_S = 300.0
-SETTLE_S = 10.0
+LOOK_S = 5.0
+RESTS_PERCENT = 2.5
 IDLE_S = 30.0
 CHANGE_S = 0.01
 ASK_S = 0.005
@@ -250,8 +251,11 @@ while time.monotonic() < deadline:
 """
 
 
-async def start_s(node: Node, services: int) -> float:
-    """Seconds from the start of a speaker that is alone to its first answer for the Service that was made last."""
+async def start_s(node: Node, services: int) -> tuple[float, float]:
+    """From the start of a speaker that is alone to its first answer for the Service that was made last.
+
+    Seconds, and those of CPU that it used meanwhile.
+    """
     target = address(services - 1)
     argv = [sys.executable, "-c", ASK, str(PATIENCE_S), OURS, target]
     asking = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
@@ -260,21 +264,25 @@ async def start_s(node: Node, services: int) -> float:
     began = time.monotonic()
     node.start()
     answer = await asking.stdout.readline()
+    used = cpu_s(node.pids)
     await asking.wait()
     if not answer:
         raise SystemExit(f"no answer for {target} in {PATIENCE_S:.0f} s")
-    return float(answer) - began
+    return float(answer) - began, used
 
 
 async def starts(node: Node, services: int, times: int) -> dict[str, float]:
     """Several starts, one after another; none: nothing is measured."""
-    took = []
+    took, used = [], []
     for _ in range(times):
-        took.append(await start_s(node, services))
+        seconds, cpu = await start_s(node, services)
+        took.append(seconds)
+        used.append(cpu)
         await asyncio.to_thread(node.stop)
     if not took:
         return {}
-    return {"median": round(statistics.median(took), 2), "max": round(max(took), 2)}
+    figures = {"median": statistics.median(took), "max": max(took), "cpu_median": statistics.median(used)}
+    return {name: round(figure, 2) for name, figure in figures.items()}
 
 
 async def all_answered(services: int) -> None:
@@ -283,6 +291,15 @@ async def all_answered(services: int) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while (await asked(targets, len(targets), 0.0))["answered"] < len(targets):
             pass
+
+
+async def at_rest(nodes: list[Node]) -> float:
+    """Waits until events and statuses of all are written; gives the seconds it took."""
+    began = time.monotonic()
+    while time.monotonic() - began < PATIENCE_S:
+        if max((await idle_percent(nodes, LOOK_S)).values()) < RESTS_PERCENT:
+            break
+    return round(time.monotonic() - began, 1)
 
 
 async def idle_percent(nodes: list[Node], seconds: float) -> dict[str, float]:
@@ -354,8 +371,8 @@ async def main(services: int, times: int) -> None:
         for node in nodes:
             node.start()
         await all_answered(services)
-        await asyncio.sleep(SETTLE_S)
         figures = {
+            "rests_after_s": await at_rest(nodes),
             "load": round(os.getloadavg()[0], 1),
             "start_s_at_1": starts_at_1,
             "start_s_at_all": starts_at_all,

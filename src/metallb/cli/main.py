@@ -6,10 +6,12 @@ Subcommands of other distributions join by entry points of the group `metallb.co
 from __future__ import annotations
 
 import importlib
-from importlib import metadata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 COMMANDS: Final = {
     "controller": ("metallb.cli.controller:command", "Gives Services their addresses."),
@@ -48,6 +50,8 @@ class LazyGroup(click.Group):
 
 
 def _extensions() -> metadata.EntryPoints:
+    from importlib import metadata  # 1 MiB, and no daemon looks for extensions
+
     return metadata.entry_points(group=EXTENSIONS)
 
 

@@ -11,6 +11,7 @@ HEAVY: Final = (
     "aiohttp.web",  # the framework; its server is enough
     "cryptography.x509",  # certificates are made by a process that ends
     "http.server",
+    "importlib.metadata",
     "kubelab",
     "metallb.cli.documents",
     "metallb.controller",
