@@ -239,8 +239,11 @@ async def events(response: Response) -> Any:
     assert not isinstance(stream, bytes)
     while True:
         waiting = asyncio.ensure_future(anext(stream))
-        done, _ = await asyncio.wait([waiting], timeout=0.02)
-        if not done:
+        for _ in range(200):  # turns of the event loop: all is in this process, nothing takes time
+            if waiting.done():
+                break
+            await asyncio.sleep(0)
+        if not waiting.done():
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
             return

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from kubelab.apiclient import ApiClient, ApiFailure
+from kubelab.apiserver.standalone import Background
 from kubelab.informer import Informer
 from kubelab.olm.names import CATALOG_SOURCES, DEPLOYMENTS, SERVICE_VERSIONS
 
@@ -270,15 +271,10 @@ def shelf(tmp_path: Path) -> Shelf:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A fresh API server; answers its kubeconfig."""
     folder = tmp_path_factory.mktemp("apiserver")
-    command = [sys.executable, "-m", "kubelab.apiserver.standalone", "--dir", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            yield folder / "kubeconfig"
-        finally:
-            process.terminate()
-            assert process.wait(START_S) == 0
+    started = Background(folder)
+    started.start()
+    yield folder / "kubeconfig"
+    started.stop()
 
 
 class Double:
@@ -322,6 +318,8 @@ async def double(server: Path, shelf: Shelf) -> AsyncIterator[Double]:
 @pytest.fixture
 async def story(server: Path, shelf: Shelf, double: Double) -> AsyncIterator[Story]:
     """The double at work, in a cluster whose Deployments get ready as soon as they are there."""
+    selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]  # what the loop waits for
+    before = len(selector.get_map())
     async with ApiClient.from_kubeconfig(server) as client:
         told = Story(client, server, shelf)
         versions, deployments = Informer(client, SERVICE_VERSIONS), Informer(client, DEPLOYMENTS)
@@ -335,7 +333,10 @@ async def story(server: Path, shelf: Shelf, double: Double) -> AsyncIterator[Sto
                 task.cancel()
             for result in await asyncio.gather(*tasks, return_exceptions=True):
                 assert isinstance(result, asyncio.CancelledError), result
-    await asyncio.sleep(0.1)  # TLS connections close by themselves once the client is left; nothing tells when
+    # TLS connections close by themselves once the client is left; nothing tells when.
+    async with asyncio.timeout(60):
+        while len(selector.get_map()) > before:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def _pretend(story: Story, deployments: Informer) -> None:

