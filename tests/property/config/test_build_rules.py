@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metallb.api import v1beta1, v1beta1_bgp, v1beta2
@@ -135,6 +135,7 @@ def parsed(snapshot: Snapshot) -> list[Any]:
     return [parse(each, snapshot.namespaces, snapshot.backend) for each in snapshot.resources()]
 
 
+@settings(max_examples=50)
 @given(snapshots(), st.data())
 def test_the_order_of_objects_means_nothing(snapshot: Snapshot, data: st.DataObject) -> None:
     shuffled = {field: data.draw(st.permutations(getattr(snapshot, field))) for field in kinds}
@@ -145,6 +146,7 @@ def test_the_order_of_objects_means_nothing(snapshot: Snapshot, data: st.DataObj
     assert list(built.errors) == sorted(set(built.errors))
 
 
+@settings(max_examples=50)
 @given(snapshots())
 def test_the_youngest_of_those_in_conflict_is_blamed(snapshot: Snapshot) -> None:
     ages = {each.object: each.seniority for each in parsed(snapshot)}
@@ -152,6 +154,7 @@ def test_the_youngest_of_those_in_conflict_is_blamed(snapshot: Snapshot) -> None
         assert all(ages[other] < ages[error.object] for other in error.others)
 
 
+@settings(max_examples=50)
 @given(snapshots(), st.data())
 def test_an_object_is_judged_alone_as_in_the_whole(snapshot: Snapshot, data: st.DataObject) -> None:
     """What is kept from change to change gives the verdict of a build in which that object is the youngest."""
@@ -289,6 +292,7 @@ def rule_of(error: ConfigError) -> str:
     return found[0] if len(found) == 1 else ""
 
 
+@settings(max_examples=50)
 @given(snapshots())
 def test_rules_about_several_objects_are_as_defined_pair_by_pair(snapshot: Snapshot) -> None:
     defined = Definitions(snapshot)
@@ -301,6 +305,7 @@ def test_rules_about_several_objects_are_as_defined_pair_by_pair(snapshot: Snaps
     assert {error.object.kind for rule, error in told if not rule} <= {"Community"}
 
 
+@settings(max_examples=50)
 @given(snapshots(), st.sampled_from(list(NODES)))
 def test_a_speaker_looks_at_what_selects_its_node(snapshot: Snapshot, node: str) -> None:
     seen = for_node(snapshot, NODES[node])
@@ -360,6 +365,7 @@ wild = st.builds(
 )
 
 
+@settings(max_examples=50)
 @given(wild)
 def test_nothing_that_is_written_crashes_a_build(snapshot: Snapshot) -> None:
     built = build(snapshot)
