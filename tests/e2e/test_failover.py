@@ -12,7 +12,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +27,6 @@ CLIENT = {4: "198.51.100.200", 6: "2001:db8:100::200"}
 DUAL = {"ipFamilyPolicy": "RequireDualStack"}
 pytestmark = pytest.mark.e2e
 INTERVAL_S = 0.05
-TRIES = 3
 SILENCE_S = 5.0
 """A quiet machine needs 0.45 s."""
 
@@ -40,23 +39,10 @@ OPEN = 4
 WATCHED_S = 1.5
 """For how long it is looked at what stays as it is."""
 
-Story = Callable[[], Awaitable[list[str]]]
-
 
 def missing(**claims: bool) -> list[str]:
     """What of this is not so."""
     return [name.replace("_", " ") for name, holds in claims.items() if not holds]
-
-
-async def is_told(cluster: Any, story: Story) -> None:
-    """A story goes as it should, at the last try."""
-    wrong = []
-    for _ in range(TRIES):
-        wrong.append(await story())
-        if not wrong[-1]:
-            return
-        await cluster.rest()
-    pytest.fail(f"each time something else than it should be: {wrong}")
 
 
 @dataclass
@@ -250,7 +236,7 @@ async def test_a_nodes_death_is_survived_and_of_one_that_returns_only_one_answer
             what_it_had_it_has_again=back.by()[-1:] == [mac],
         )
 
-    await is_told(cluster, story)
+    await cluster.is_told(story)
 
 
 async def served(cluster: Any, address: str) -> None:
@@ -285,7 +271,7 @@ async def test_without_the_control_node_addresses_move_all_the_same(cluster: Any
             one_answers_at_a_time=back.longest_double_s() <= DOUBLE_S,
         )
 
-    await is_told(cluster, story)
+    await cluster.is_told(story)
 
 
 async def test_a_killed_speaker_is_replaced_at_once_and_comes_back(cluster: Any) -> None:
@@ -305,7 +291,7 @@ async def test_a_killed_speaker_is_replaced_at_once_and_comes_back(cluster: Any)
             the_proxy_on_the_node_serves_on=seen.requests.failed <= OPEN,
         )
 
-    await is_told(cluster, story)
+    await cluster.is_told(story)
 
 
 async def test_a_speaker_that_stood_still_answers_nothing_old_and_takes_back_what_it_had(cluster: Any) -> None:
@@ -333,7 +319,7 @@ async def test_a_speaker_that_stood_still_answers_nothing_old_and_takes_back_wha
             it_says_that_it_stood=await says(cluster, pod, '"event":"standstill"') > 0,
         )
 
-    await is_told(cluster, story)
+    await cluster.is_told(story)
 
 
 async def test_a_speaker_that_is_told_to_stop_hands_over(cluster: Any) -> None:
@@ -353,7 +339,7 @@ async def test_a_speaker_that_is_told_to_stop_hands_over(cluster: Any) -> None:
             one_answers_at_a_time=seen.record.longest_double_s() <= DOUBLE_S,
         )
 
-    await is_told(cluster, story)
+    await cluster.is_told(story)
 
 
 async def test_speakers_that_are_replaced_one_by_one_keep_the_service_up(cluster: Any) -> None:
@@ -370,7 +356,7 @@ async def test_speakers_that_are_replaced_one_by_one_keep_the_service_up(cluster
             one_answers_at_a_time=seen.record.longest_double_s() <= DOUBLE_S,
         )
 
-    await is_told(cluster, story)
+    await cluster.is_told(story)
 
 
 async def test_an_api_server_that_is_away_changes_nothing_for_traffic(cluster: Any) -> None:
@@ -393,7 +379,7 @@ async def test_an_api_server_that_is_away_changes_nothing_for_traffic(cluster: A
             the_speaker_calls_itself_healthy=health == "ok",
         )
 
-    await is_told(cluster, story)
+    await cluster.is_told(story)
 
 
 async def test_nodes_that_can_not_gossip_see_on_the_wire_who_has_the_address(cluster: Any) -> None:
@@ -434,4 +420,4 @@ async def test_nodes_that_can_not_gossip_see_on_the_wire_who_has_the_address(clu
             there_is_an_answer_all_the_time=max(gaps) <= SILENCE_S,
         )
 
-    await is_told(cluster, story)
+    await cluster.is_told(story)
