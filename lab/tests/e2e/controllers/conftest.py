@@ -16,10 +16,19 @@ from typing import Any
 import pytest
 
 from kubelab.apiclient import ApiClient, ApiFailure, PatchKind, Resource
+from kubelab.apiserver.standalone import Background
+from kubelab.controllers.decide.nodes import LEASE_GRACE_S as REAL_GRACE_S
 from kubelab.informer import Informer
 
 API_SERVER = (sys.executable, "-m", "kubelab.apiserver.standalone", "--dir")
-CONTROLLERS = (sys.executable, "-m", "kubelab.controllers")
+CONTROLLERS = """
+import sys
+from kubelab.controllers.decide import nodes
+from kubelab.controllers.main import main
+nodes.LEASE_GRACE_S = {grace_s}
+nodes.STATUS_GRACE_S = 600.0  # a story may take its time
+sys.exit(main())
+"""
 
 PODS = Resource("", "v1", "pods", True)
 NODES = Resource("", "v1", "nodes", False)
@@ -64,6 +73,38 @@ class Process:
         return self.running.returncode or 0
 
 
+@dataclass
+class Servers:
+    """An API server, in a thread of this process, which is up in no time, or a process; and the controllers' process."""
+
+    folder: Path
+    lease_grace_s: float
+    api: Process | None = None
+    background: Background = field(init=False)
+    controllers: Process = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.background = Background(self.folder)
+        config = self.folder / "controllers.json"
+        config.write_text(json.dumps({"kubeconfig": str(self.folder / "kubeconfig")}))
+        program = CONTROLLERS.format(grace_s=self.lease_grace_s)
+        self.controllers = Process((sys.executable, "-c", program, str(config)))
+
+    async def start(self) -> None:
+        if self.api is None:
+            await asyncio.to_thread(self.background.start)
+        else:
+            await self.api.start()
+        await self.controllers.start()
+
+    async def stop(self) -> None:
+        await self.controllers.stop(signal.SIGKILL)
+        if self.api is None:
+            await asyncio.to_thread(self.background.stop)
+        else:
+            await self.api.stop(signal.SIGKILL)
+
+
 class Eye:
     """Sees objects through informers, and waits for a state of them instead of for time."""
 
@@ -82,6 +123,10 @@ class Eye:
             self.tasks.append(self._group.create_task(informer.run()))
             await asyncio.wait_for(informer.synced.wait(), WAIT_S)
         return self._informers[resource].store
+
+    def subscribe(self, resource: Resource, callback: Callable[[str, Object | None, Object | None], None]) -> None:
+        """Be told of all that happens to what is followed already."""
+        self._informers[resource].subscribe(callback)
 
     async def until(self, condition: Callable[[], Any], *, within_s: float = WAIT_S) -> float:
         """Wait for a condition on what was seen; how long it took, in seconds."""
@@ -104,6 +149,8 @@ class Kubelet:
     labels: dict[str, str] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
     started: int = 0
+    renewed: list[float] = field(default_factory=list)
+    """When it said that it lives, by the clock of the event loop."""
 
     async def run(self) -> None:
         with contextlib.suppress(ApiFailure):
@@ -127,7 +174,7 @@ class Kubelet:
         while True:
             spec = {"holderIdentity": self.name, "leaseDurationSeconds": 2, "renewTime": now(micro=True)}
             try:
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(10):
                     await self.client.patch(LEASES, self.name, {"spec": spec}, LEASE_NAMESPACE)
             except TimeoutError:
                 continue
@@ -137,7 +184,8 @@ class Kubelet:
                     made = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec}
                     with contextlib.suppress(ApiFailure):
                         await self.client.create(LEASES, made)
-            await asyncio.sleep(0.5)
+            self.renewed.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(0.3)
 
     async def say_ready(self) -> None:
         sizes = {"cpu": "4", "memory": "8Gi", "pods": "110"}
@@ -183,10 +231,9 @@ class Kubelet:
 
 @dataclass
 class Cluster:
-    """The processes, the kubelets, and an administrator's eye and hand."""
+    """The servers, the kubelets, and an administrator's eye and hand."""
 
-    api: Process
-    controllers: Process
+    servers: Servers
     client: ApiClient
     eye: Eye
     group: asyncio.TaskGroup
@@ -215,24 +262,27 @@ async def _to_the_end(run: Coroutine[Any, Any, None]) -> None:
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Servers:
+    """What is started. Nodes may be silent, as they may be on a busy machine, except to who is to `lose nodes`."""
+    kind = getattr(request, "param", "")
+    if kind == "processes":
+        return Servers(tmp_path, REAL_GRACE_S, Process((*API_SERVER, str(tmp_path))))
+    return Servers(tmp_path, REAL_GRACE_S if kind == "lose nodes" else 600.0)
+
+
+@pytest.fixture
+async def cluster(servers: Servers, tmp_path: Path) -> AsyncIterator[Cluster]:
     """An API server and controllers without nodes."""
-    api = Process((*API_SERVER, str(tmp_path)))
-    config = tmp_path / "controllers.json"
-    config.write_text(json.dumps({"kubeconfig": str(tmp_path / "kubeconfig")}))
-    controllers = Process((*CONTROLLERS, str(config)))
     try:
-        await api.start()
-        await controllers.start()
+        await servers.start()
         async with ApiClient.from_kubeconfig(tmp_path / "kubeconfig") as client, asyncio.TaskGroup() as group:
-            made = Cluster(api, controllers, client, Eye(client, group), group)
+            made = Cluster(servers, client, Eye(client, group), group)
             yield made
             tasks = [*made.eye.tasks, *(k.task for k in made.kubelets.values() if k.task is not None)]
             for task in tasks:
                 task.cancel()
     finally:
-        await controllers.stop(signal.SIGKILL)
-        await api.stop(signal.SIGKILL)
+        await servers.stop()
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ async def test_orphans_stay_and_forget_their_owner(cluster: Any) -> None:
     await client.create(CONFIG_MAPS, config_map("child", owner))
     await client.delete(CONFIG_MAPS, "owner", "default", propagation="Orphan")
     await cluster.eye.until(lambda: there(maps) == {"child"})
-    assert "ownerReferences" not in maps["default", "child"]["metadata"]
+    await cluster.eye.until(lambda: "ownerReferences" not in maps["default", "child"]["metadata"])
 
 
 async def test_an_object_whose_owner_never_was_is_removed(cluster: Any) -> None:

@@ -25,7 +25,7 @@ BINARIES = {
     "1.35": ROOT / ".tools" / "kubectl-1.35" / "kubectl",
 }
 NODES = Resource("", "v1", "nodes", False)
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 LOOK_AGAIN_S = 0.1
 READING = {"get", "describe", "explain", "logs", "api-resources", "api-versions", "version", "cluster-info"}
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from itertools import pairwise
 from typing import Any
+
+import pytest
 
 from kubelab.apiclient import PatchKind, Resource
 
@@ -195,6 +198,7 @@ async def test_a_pod_waits_says_why_and_goes_when_it_can(cluster: Any, nodes: An
     await eye.until(lambda: {"FailedScheduling", "Scheduled"} <= {event["reason"] for event in events.values()})
 
 
+@pytest.mark.parametrize("servers", ["processes"], indirect=True)
 async def test_a_restart_of_the_controllers_changes_nothing(cluster: Any, nodes: Any) -> None:
     eye, client = cluster.eye, cluster.client
     deployments, daemon_sets = await eye.on(DEPLOYMENTS), await eye.on(DAEMON_SETS)
@@ -213,28 +217,43 @@ async def test_a_restart_of_the_controllers_changes_nothing(cluster: Any, nodes:
                 found[f"{obj['kind']} {meta['namespace']}/{meta['name']}"] = meta["resourceVersion"]
         return found
 
-    await asyncio.sleep(0.5)  # nothing tells that nothing more will come
-    before = await versions()
-    assert await cluster.controllers.stop() == 0
-    await cluster.controllers.start()
-    probe = await client.create(DEPLOYMENTS, deployment("probe", 1))
-    await eye.until(lambda: available(deployments, "probe") == 1)
-    after = await versions()
-    assert {key: after.get(key) for key in before} == before
-    assert probe["metadata"]["name"] == "probe"
+    for attempt in range(5):
+        before = await versions()
+        assert await cluster.servers.controllers.stop() == 0
+        await cluster.servers.controllers.start()
+        probe = f"probe{attempt}"
+        await client.create(DEPLOYMENTS, deployment(probe, 1))
+        await eye.until(lambda probe=probe: available(deployments, probe) == 1)
+        after = await versions()
+        if {key: after.get(key) for key in before} == before:
+            break  # else it was not done yet with what had been before
+    else:
+        pytest.fail(f"each restart changes something: {before} {after}")
 
 
+@pytest.mark.parametrize("servers", ["processes"], indirect=True)
 async def test_a_paused_api_server_is_waited_for(cluster: Any, nodes: Any) -> None:
     """The server stands still for longer than a node may be silent: afterwards nobody is called lost."""
     eye, client = cluster.eye, cluster.client
     deployments, found, events = await eye.on(DEPLOYMENTS), await eye.on(NODES), await eye.on(EVENTS)
     await client.create(DEPLOYMENTS, deployment())
     await eye.until(lambda: available(deployments) == 3)
-    cluster.api.send(signal.SIGSTOP)
-    await asyncio.sleep(4)
-    cluster.api.send(signal.SIGCONT)
+
+    def lost() -> set[str]:
+        said = {event["involvedObject"]["name"] for event in events.values() if event["reason"] == "NodeNotReady"}
+        return said | {name for (_, name), node in found.items() if reasons(node)["Ready"] != "KubeletReady"}
+
+    cluster.servers.api.send(signal.SIGSTOP)
+    await asyncio.sleep(3)
+    assert not lost(), "on a machine that is so busy there is nothing to be learned"
+    cluster.servers.api.send(signal.SIGCONT)
+    for kubelet in nodes.values():
+        kubelet.renewed.clear()
+    begun = asyncio.get_running_loop().time()
     await client.patch(DEPLOYMENTS, "web", {"spec": {"replicas": 4}}, "default")
     await eye.until(lambda: available(deployments) == 4)
     await asyncio.sleep(2.5)  # the time in which a lost node would be found
-    assert not [event for event in events.values() if event["reason"] == "NodeNotReady"]
-    assert all(reasons(node)["Ready"] == "KubeletReady" for node in found.values())
+    for name in lost():
+        times = [begun, *nodes[name].renewed]
+        gap_s = max(after - before for before, after in pairwise(times))
+        assert gap_s > 1.5, f"{name} was called lost, and had said that it lives"
