@@ -61,7 +61,7 @@ images: setup ## build the container images into dist/images (ARCHS="amd64 arm64
 	@$(BIN)/python -m scripts.images $(addprefix --arch ,$(ARCHS)) $(addprefix --image ,$(IMAGES)) $(addprefix --output ,$(OUTPUT))
 
 bench: setup ## run the benchmarks, one JSON line each
-	@for b in lab_start lab_services assign memory operator_work arp_answer config_build webhook_decision allocator spread; do $(BIN)/python bench/$$b.py || exit 1; done
+	@for b in lab_start lab_services assign memory operator_work arp_answer speaker_process config_build webhook_decision allocator spread; do $(BIN)/python bench/$$b.py || exit 1; done
 
 soak: setup ## the long tests, on a machine that does nothing else (ONLY="failover members chaos updown fuzz", SOAK_MINUTES=10 for each)
 	@$(BIN)/python -m tests.soak --minutes $(or $(SOAK_MINUTES),10) $(ONLY)
