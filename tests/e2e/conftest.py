@@ -129,6 +129,7 @@ class Cluster:
             wrong.append(await story())
             if not wrong[-1]:
                 return
+            print(f"told again: {wrong[-1]}")  # -rP shows it
             await self.rest()
         pytest.fail(f"each time something else than it should be: {wrong}")
 

@@ -122,8 +122,8 @@ async def until_result(cluster: Any, result: str, *names: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def token(alone: Any) -> str:
-    """Of somebody who may read metrics."""
+def token(alone: Any) -> Iterator[str]:
+    """Of somebody who may read metrics, for as long as this module lasts."""
     rbac = "rbac.authorization.k8s.io"
     head = {"apiVersion": f"{rbac}/v1", "metadata": {"name": "metrics-reader"}}
     rules = [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
@@ -138,7 +138,9 @@ def token(alone: Any) -> str:
         return str(await alone.kubectl("create", "token", "default", "--duration=1h")).strip()
 
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, make()).result()
+        yield thread.submit(asyncio.run, make()).result()
+        over = alone.kubectl("delete", "clusterrolebinding,clusterrole", "metrics-reader")
+        thread.submit(asyncio.run, over).result()
 
 
 async def until_stale(cluster: Any, token: str, *, stale: bool) -> None:

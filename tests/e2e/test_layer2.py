@@ -365,8 +365,8 @@ SAMPLE = "metallb_speaker_announced"
 
 
 @pytest.fixture
-async def token(cluster: Any) -> str:
-    """Of somebody who may read metrics."""
+async def token(cluster: Any) -> AsyncIterator[str]:
+    """Of somebody who may read metrics, for as long as the test lasts."""
     rbac = "rbac.authorization.k8s.io"
     kind = {"apiVersion": f"{rbac}/v1", "metadata": {"name": "metrics-reader"}}
     rules = [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
@@ -376,7 +376,8 @@ async def token(cluster: Any) -> str:
         {**kind, "kind": "ClusterRole", "rules": rules},
         {**kind, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": subjects},
     )
-    return str(await cluster.kubectl("create", "token", "default")).strip()
+    yield str(await cluster.kubectl("create", "token", "default")).strip()
+    await cluster.kubectl("delete", "clusterrolebinding,clusterrole", "metrics-reader")
 
 
 async def samples_of(cluster: Any, token: str, address: str) -> dict[str, dict[str, float]]:
