@@ -51,7 +51,10 @@ async def rests(cluster: Any) -> None:
         await asyncio.sleep(QUIET_S)  # nothing to wait for: that nothing comes is the point
         return await written(cluster) == count
 
-    await cluster.until(so, f"{QUIET_S} s without a write")
+    try:
+        await cluster.until(so, f"{QUIET_S} s without a write")
+    except pytest.fail.Exception as error:  # the soak takes an assertion for a problem, and goes on
+        raise AssertionError(str(error)) from None
 
 
 async def specs(cluster: Any) -> dict[str, Any]:
