@@ -212,7 +212,8 @@ class Announcer:
         self.look()
 
     def _plan(self) -> None:
-        if self._due is None and not self._ends:
+        """New tables are due; while nothing is answered nobody needs them, and `resume` sends the last."""
+        if self._due is None and not self._ends and not self._hushed:
             loop = asyncio.get_running_loop()
             late = self._rested > loop.time()
             self._due = loop.call_at(self._rested, self.flush) if late else loop.call_soon(self.flush)

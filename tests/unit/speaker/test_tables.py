@@ -141,6 +141,21 @@ async def test_long_tables_are_made_more_seldom(
     announcer.close()
 
 
+async def test_while_nothing_is_answered_no_table_is_made(made: tuple[Announcer, Outpost]) -> None:
+    """A speaker that starts decides about thousands of Services before it may answer."""
+    announcer, outpost = made
+    announcer.use([ETH0])
+    await settle()
+    outpost.tables()
+    announcer.hush()
+    for number in range(1, 4):
+        announcer.announce(service(number), at(Address(4, ONE.value + number)))
+        await settle()
+    assert outpost.tables() == []
+    announcer.resume()
+    assert [each.four for each in outpost.tables()] == [{ONE.value + number for number in range(1, 4)}]
+
+
 async def test_a_new_process_is_told_all(made: tuple[Announcer, Outpost]) -> None:
     announcer, _ = made
     announcer.use([ETH0])
