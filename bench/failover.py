@@ -301,9 +301,18 @@ async def prepare(lab: Lab, families: list[int]) -> Scene:
     raise RuntimeError("no address is announced by a worker")
 
 
+def restarts(container: dict[str, int]) -> int:
+    """How often it was started anew."""
+    return container["restartCount"]
+
+
 async def settle(lab: Lab) -> None:
-    """Waits until all that was harmed is well again."""
+    """Waits until all that was harmed is well again. Pods that crashed are replaced: each time they wait for longer."""
     await lab.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=60s")
+    pods = json.loads((await lab.kubectl("get", "pods", "-n", NAMESPACE, "-o", "json")).stdout)["items"]
+    crashed = [each["metadata"]["name"] for each in pods if any(map(restarts, each["status"]["containerStatuses"]))]
+    if crashed:
+        await lab.kubectl("delete", "pods", "-n", NAMESPACE, *crashed)
     await lab.kubectl("rollout", "status", "-n", NAMESPACE, "daemonset/speaker", "--timeout=60s")
     await lab.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     await asyncio.sleep(1.0)

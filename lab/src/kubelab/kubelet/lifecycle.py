@@ -227,7 +227,8 @@ class PodMachine:
     def restore(self, kept: Mapping[str, Kept], addresses: tuple[str, ...], alive: frozenset[str], now: Now) -> None:
         """Go on where an earlier node agent stopped; `alive` are the containers whose programs still run.
 
-        For the others that were running the shell feeds `Exited`.
+        For the others that were running the shell feeds `Exited`. Nobody remembers how often they crashed: a kubelet
+        keeps that in its memory, too, so that all pods of a node that was off start at once.
         """
         self.addresses, self.is_set_up = addresses, True
         self._asked.add("set up")
@@ -236,7 +237,7 @@ class PodMachine:
             if known is None:
                 continue
             state.restarts, state.ended, state.before = known.restarts, known.ended, known.before
-            state.backoff_s, state.stage = known.backoff_s, "ended" if known.ended else "idle"
+            state.stage = "ended" if known.ended else "idle"
             if known.run is not None:
                 state.run, state.stage = known.run, "running"
                 if state.spec.name in alive:

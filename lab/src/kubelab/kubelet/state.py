@@ -115,7 +115,6 @@ class Kept:
     run: Run | None
     ended: Ended | None
     before: Ended | None
-    backoff_s: float
     ready: bool
     started: bool
 
@@ -123,4 +122,4 @@ class Kept:
 def keep(state: ContainerState) -> Kept:
     """What to write to the state file."""
     serves = state.ready and (not state.is_init or state.is_sidecar)
-    return Kept(state.restarts, state.run, state.ended, state.before, state.backoff_s, serves, state.started)
+    return Kept(state.restarts, state.run, state.ended, state.before, serves, state.started)

@@ -133,7 +133,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     files = PodFiles.of(tmp_path, "ns", "p", "u")
     files.folder.mkdir()
     one = Identity(5, 6)
-    kept = Kept(1, Run("u-c-1", 7, Now(1.0, 1_800_000_000.0)), None, None, 10.0, ready=True, started=True)
+    kept = Kept(1, Run("u-c-1", 7, Now(1.0, 1_800_000_000.0)), None, None, ready=True, started=True)
     record = PodRecord({"metadata": {"name": "p"}}, ("198.18.1.2",), {"c": kept}, {"c": Handles(one, one, one)})
     files.write(record)
     assert [found.read() for found in existing(tmp_path)] == [record]

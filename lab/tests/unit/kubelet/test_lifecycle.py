@@ -362,6 +362,8 @@ def test_a_new_agent_goes_on_where_the_old_one_stopped(pods: Any) -> None:
     assert new.conditions()["Ready"] == "True"
     assert new.container() == old.container()
     new.end("c", 1)
+    assert new.starts() == ["c"], "a kubelet's memory of crashes ends with it"
+    new.end("c", 1)
     assert new.state()["waiting"]["reason"] == "CrashLoopBackOff"
 
 
