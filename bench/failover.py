@@ -5,8 +5,9 @@
 A Service has an address of each family, which one node announces. A client asks for each by ARP or NDP every 10 ms and
 sees who answers, and opens a connection to each every 20 ms. Each round harms the node that announces, and mends it;
 with `-without-api` the API server stands still meanwhile. Prints a line of JSON for each round and family, one for each
-kind and family, and a table at the end: min, median and max are of the longest time without an answer to ARP or NDP after the harm, gap the same for connections; double is the longest time for which
-two nodes answered in turn, after the harm or after the mending.
+kind and family, and a table at the end: min, median and max are of the longest time without an answer to ARP or NDP
+after the harm, gap the same for connections; double is the longest time for which two nodes answered in turn, after the
+harm or after the mending.
 
 Failed connections are told by their errors. One that is open while its address moves is known to the node of before
 only: what the next node makes of it is `ConnectionResetError`, counted as torn; all others are lost. After a node's death

@@ -5,12 +5,17 @@ Source: spec/crds.md 8, 9.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
 from metallb.api import rules
 from metallb.api.core import Condition, Model, ObjectMeta
+from metallb.api.net import ServiceKey
+
+NODE_LABEL: Final = "metallb.io/node"
+NAME_LABEL: Final = "metallb.io/service-name"
+NAMESPACE_LABEL: Final = "metallb.io/service-namespace"
 
 
 class Interface(Model, frozen=True):
@@ -64,6 +69,12 @@ class ServiceL2Status(Model, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[dict[str, Any], Meta(description="Empty.")] = {}
     status: ServiceL2StatusStatus = ServiceL2StatusStatus()
+
+
+def service_of(found: ServiceL2Status) -> ServiceKey | None:
+    """The Service that a ServiceL2Status is about, by its labels; None: they don't say."""
+    namespace, name = found.metadata.labels.get(NAMESPACE_LABEL), found.metadata.labels.get(NAME_LABEL)
+    return ServiceKey(namespace, name) if namespace and name else None
 
 
 class ServiceBGPStatusStatus(Model, frozen=True):

@@ -13,7 +13,7 @@ from msgspec.json import Decoder
 
 from metallb.advertisement.conflicts import LABEL, Report
 from metallb.api.net import ServiceKey
-from metallb.api.v1beta1_states import ServiceL2Status
+from metallb.api.v1beta1_states import NODE_LABEL, ServiceL2Status, service_of
 from metallb.kube.client import KubeClient
 from metallb.kube.informer import Informer
 from metallb.kube.objects import Key
@@ -43,7 +43,10 @@ class Heard:
     def reports(self, service: ServiceKey) -> list[Report]:
         """All that is said of a Service now."""
         found = self.informer.store.indexed(_BY_SERVICE, str(service))
-        return [Report(_label(each, "node"), bool(each.status.node), each.status.conflicts) for each in found]
+        return [
+            Report(each.metadata.labels.get(NODE_LABEL, ""), bool(each.status.node), each.status.conflicts)
+            for each in found
+        ]
 
     def subscribe(self, callback: Callable[[Key], None]) -> None:
         """Calls back with each Service of which something else is said now."""
@@ -51,9 +54,5 @@ class Heard:
 
 
 def _service_of(found: ServiceL2Status) -> Iterable[Key]:
-    name, namespace = _label(found, "service-name"), _label(found, "service-namespace")
-    return [Key(namespace, name)] if name and namespace else []
-
-
-def _label(found: ServiceL2Status, name: str) -> str:
-    return found.metadata.labels.get(f"metallb.io/{name}", "")
+    service = service_of(found)
+    return [] if service is None else [Key(*service)]

@@ -28,7 +28,16 @@ from msgspec.structs import replace
 from metallb.advertisement.conflicts import LABEL
 from metallb.api.core import OwnerReference
 from metallb.api.net import NodeName, ServiceKey
-from metallb.api.v1beta1_states import AddressConflict, Interface, ServiceL2Status, ServiceL2StatusStatus
+from metallb.api.v1beta1_states import (
+    NAME_LABEL,
+    NAMESPACE_LABEL,
+    NODE_LABEL,
+    AddressConflict,
+    Interface,
+    ServiceL2Status,
+    ServiceL2StatusStatus,
+    service_of,
+)
 from metallb.kube.backoff import Backoff
 from metallb.kube.client import KubeClient
 from metallb.kube.errors import ForbiddenError, NotFoundError
@@ -39,10 +48,6 @@ from metallb.kube.resources import SERVICE_L2_STATUSES
 from metallb.speaker.lean import LeanL2Status
 from metallb.speaker.showing import Shown
 from metallb.telemetry import logs
-
-NODE_LABEL: Final = "metallb.io/node"
-NAME_LABEL: Final = "metallb.io/service-name"
-NAMESPACE_LABEL: Final = "metallb.io/service-namespace"
 
 CLEAR_AGAIN_S: Final = 30.0
 """How long an object that another node wrote again is left alone: speakers that can't hear each other both announce."""
@@ -257,10 +262,8 @@ def name_of(node: NodeName, service: ServiceKey) -> str:
 
 
 def _service_of(found: ServiceL2Status) -> tuple[ServiceKey, ...]:
-    labels = found.metadata.labels
-    if not labels.get(NODE_LABEL) or not labels.get(NAME_LABEL) or not labels.get(NAMESPACE_LABEL):
-        return ()
-    return (ServiceKey(labels[NAMESPACE_LABEL], labels[NAME_LABEL]),)
+    service = service_of(found) if found.metadata.labels.get(NODE_LABEL) else None
+    return () if service is None else (service,)
 
 
 def _status_of(node: NodeName, service: ServiceKey, shown: Shown) -> ServiceL2StatusStatus:
